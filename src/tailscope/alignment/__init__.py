@@ -1,0 +1,1 @@
+"""Room alignment (to be furnished)."""

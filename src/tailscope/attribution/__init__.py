@@ -1,0 +1,1 @@
+"""Room attribution (to be furnished)."""

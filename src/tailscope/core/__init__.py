@@ -1,0 +1,85 @@
+"""What do the rooms say to each other?
+
+Records, the registry of named choices, the exception tree, seeds, geometry and resizing, and files that are whole or
+absent. Comes in: nothing. Goes out: the vocabulary of all other rooms. May import: nothing of tailscope, no torch.
+"""
+
+from tailscope.core.artifacts import (
+    atomic_write,
+    canonical_json,
+    digest,
+    folder_lock,
+    read_json,
+    write_array,
+    write_json,
+    write_table,
+    write_text,
+)
+from tailscope.core.errors import (
+    ConfigurationError,
+    DataError,
+    InputError,
+    LeakageError,
+    LockedError,
+    MismatchError,
+    MissingExtraError,
+    TailscopeError,
+    TrainingError,
+    UnknownNameError,
+)
+from tailscope.core.geometry import Placement, decode_rle, encode_rle, rasterise
+from tailscope.core.records import (
+    ANNOTATION_COLUMNS,
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    SPLITS,
+    STATES,
+    ClassCounts,
+    Dataset,
+    Estimate,
+    ExperimentData,
+)
+from tailscope.core.registry import Registry, nearest
+from tailscope.core.resizing import resize_bilinear
+from tailscope.core.seeding import child_seed, generator, uniforms
+
+__all__ = [
+    "ANNOTATION_COLUMNS",
+    "IMAGE_COLUMNS",
+    "LABEL_COLUMNS",
+    "SPLITS",
+    "STATES",
+    "ClassCounts",
+    "ConfigurationError",
+    "DataError",
+    "Dataset",
+    "Estimate",
+    "ExperimentData",
+    "InputError",
+    "LeakageError",
+    "LockedError",
+    "MismatchError",
+    "MissingExtraError",
+    "Placement",
+    "Registry",
+    "TailscopeError",
+    "TrainingError",
+    "UnknownNameError",
+    "atomic_write",
+    "canonical_json",
+    "child_seed",
+    "decode_rle",
+    "digest",
+    "encode_rle",
+    "folder_lock",
+    "generator",
+    "nearest",
+    "rasterise",
+    "read_json",
+    "resize_bilinear",
+    "uniforms",
+    "write_array",
+    "write_json",
+    "write_table",
+    "write_text",
+]

@@ -1,0 +1,1 @@
+"""Room data (to be furnished)."""

@@ -1,0 +1,1 @@
+"""Room dissection (to be furnished)."""

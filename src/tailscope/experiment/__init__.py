@@ -1,0 +1,1 @@
+"""Room experiment (to be furnished)."""

@@ -1,0 +1,1 @@
+"""Room performance (to be furnished)."""

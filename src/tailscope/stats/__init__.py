@@ -1,0 +1,1 @@
+"""Room stats (to be furnished)."""

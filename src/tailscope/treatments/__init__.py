@@ -1,0 +1,1 @@
+"""Room treatments (to be furnished)."""
