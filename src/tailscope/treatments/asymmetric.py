@@ -1,0 +1,127 @@
+"""Asymmetric loss: positives and negatives are focused apart, and easy negatives are dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from tailscope.core.records import ClassCounts
+from tailscope.treatments.cells import CellLoss
+from tailscope.treatments.plan import TreatmentPlan, Variant
+from tailscope.treatments.registry import TREATMENTS
+from tailscope.treatments.settings import check_choice, check_range
+
+PUBLISHED_CLAMP = 1e-8
+
+
+class AsymmetricLoss(CellLoss):
+    """(1−p)^γ⁺·(−log p) for positives, p_m^γ⁻·(−log(1−p_m)) for negatives, p_m = max(p−m, 0).
+
+    A negative with p ≤ m has loss and gradient 0; a positive keeps its gradient at every logit.
+
+    Args:
+        num_classes: K.
+        gammas: (γ⁺, γ⁻), 0 or more.
+        margin: m in [0, 1).
+        detach_weight: Whether the focusing weight is a constant to the gradient.
+    """
+
+    def __init__(self, num_classes: int, gammas: tuple[float, float], margin: float, detach_weight: bool) -> None:
+        super().__init__(num_classes)
+        self.gamma_pos, self.gamma_neg = gammas
+        self.margin = margin
+        self.detach_weight = detach_weight
+
+    def _values(self, x: Tensor, y: Tensor, known: Tensor) -> Tensor:  # noqa: ARG002 - the mask is for batch statistics
+        positive = self._weight(self.gamma_pos * logsigmoid(-x)) * -logsigmoid(x)
+        return torch.where(y == 1, positive, self._negative(x))
+
+    def _negative(self, x: Tensor) -> Tensor:
+        if self.margin == 0:
+            return self._weight(self.gamma_neg * logsigmoid(x)) * -logsigmoid(-x)
+        shifted = torch.sigmoid(x) - self.margin
+        counts = shifted > 0
+        # Dropped negatives are replaced before the logarithm, whose gradient would make them NaN.
+        log_shifted = torch.log(torch.where(counts, shifted, 1))
+        # 1 − p_m as σ(−x) + m: a sum of positive terms, so it never cancels.
+        value = self._weight(self.gamma_neg * log_shifted) * -torch.log(torch.sigmoid(-x) + self.margin)
+        return torch.where(counts, value, 0)
+
+    def _weight(self, log_weight: Tensor) -> Tensor:
+        weight = torch.exp(log_weight)
+        return weight.detach() if self.detach_weight else weight
+
+
+class PublishedAsymmetricLoss(CellLoss):
+    """The published form: −log(max(q, 1e-8))·(1−q)^γ, which takes the gradient from badly missed positives.
+
+    q = σ·y + min(1−σ+m, 1)·(1−y). The clamp cuts the gradient of a positive below logit −18.
+
+    Args:
+        num_classes: K.
+        gammas: (γ⁺, γ⁻), 0 or more.
+        margin: m in [0, 1).
+        detach_weight: Whether the focusing weight is a constant to the gradient.
+    """
+
+    def __init__(self, num_classes: int, gammas: tuple[float, float], margin: float, detach_weight: bool) -> None:
+        super().__init__(num_classes)
+        self.gamma_pos, self.gamma_neg = gammas
+        self.margin = margin
+        self.detach_weight = detach_weight
+
+    def _values(self, x: Tensor, y: Tensor, known: Tensor) -> Tensor:  # noqa: ARG002 - the mask is for batch statistics
+        p = torch.sigmoid(x)
+        q = torch.where(y == 1, p, (1 - p + self.margin).clamp(max=1))
+        weight = (1 - q) ** torch.where(y == 1, self.gamma_pos, self.gamma_neg)
+        return -torch.log(q.clamp(min=PUBLISHED_CLAMP)) * (weight.detach() if self.detach_weight else weight)
+
+
+@TREATMENTS.register("asymmetric")
+@dataclass(frozen=True)
+class Asymmetric:
+    """Asymmetric loss: negatives are focused more than positives, and negatives below the margin are dropped.
+
+    Source: Ridnik, Ben-Baruch, Zamir, Noy, Friedman, Protter, Zelnik-Manor, "Asymmetric loss for multi-label
+    classification" (ICCV 2021), equations 4 to 7, here averaged over the cells. Their code offers to switch off the
+    gradient through the focusing weight, as ``detach_weight`` does. ``as_published`` is the code of the paper that
+    tailscope starts from (``imba_explain/losses/asymmetric.py``), which clamps the probability at 1e-8.
+
+    Args:
+        gamma_pos: Focusing exponent of the positives, 0 or more.
+        gamma_neg: Focusing exponent of the negatives, 0 or more.
+        margin: Probability by which negatives are shifted down, in [0, 1).
+        detach_weight: Whether the focusing weight is a constant to the gradient.
+        variant: ``"corrected"`` or ``"as_published"``.
+
+    Raises:
+        InputError: A setting makes no sense.
+
+    Example:
+        >>> plan = Asymmetric(gamma_pos=0, gamma_neg=0, margin=0)(ClassCounts(("mass",), (1,), (9,)))  # the control
+        >>> round(plan.loss(torch.zeros(1, 1), torch.ones(1, 1)).item(), 4)
+        0.6931
+    """
+
+    gamma_pos: float = 1.0
+    gamma_neg: float = 4.0
+    margin: float = 0.05
+    detach_weight: bool = False
+    variant: Variant = "corrected"
+
+    def __post_init__(self) -> None:
+        check_choice("variant", self.variant, get_args(Variant))
+        check_range("gamma_pos", self.gamma_pos, 0)
+        check_range("gamma_neg", self.gamma_neg, 0)
+        check_range("margin", self.margin, 0, 1, open_end=True)
+        check_choice("detach_weight", self.detach_weight, (False, True))
+
+    def __call__(self, class_counts: ClassCounts) -> TreatmentPlan:
+        """The plan; the counts are not used."""
+        form = PublishedAsymmetricLoss if self.variant == "as_published" else AsymmetricLoss
+        gammas = (self.gamma_pos, self.gamma_neg)
+        return TreatmentPlan(form(len(class_counts.names), gammas, self.margin, self.detach_weight))

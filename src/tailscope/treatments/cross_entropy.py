@@ -1,0 +1,237 @@
+"""Binary cross-entropy: plain (the control), weighted within classes, weighted between classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tailscope.core.records import ClassCounts
+from tailscope.treatments.cells import CellLoss, bce_cells
+from tailscope.treatments.plan import TreatmentPlan, Variant
+from tailscope.treatments.registry import TREATMENTS
+from tailscope.treatments.settings import check_choice, check_range, check_unused
+
+PUBLISHED_EPSILON = 1e-6
+
+
+class WeightedBCE(CellLoss):
+    """BCE with constant weights: w_c·(p_c·y·bce + (1−y)·bce).
+
+    Args:
+        num_classes: K.
+        positive_weight: (K,) p_c, or None for 1.
+        class_weight: (K,) w_c, or None for 1.
+
+    Example:
+        >>> loss = WeightedBCE(1, positive_weight=np.array([3.0]))
+        >>> cells = loss.cells(torch.zeros(2, 1), torch.tensor([[1.0], [0.0]]))  # 3·ln 2 and ln 2
+        >>> [round(value, 4) for value in cells.flatten().tolist()]
+        [2.0794, 0.6931]
+    """
+
+    positive_weight: Tensor
+    class_weight: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        positive_weight: NDArray[np.floating] | None = None,
+        class_weight: NDArray[np.floating] | None = None,
+    ) -> None:
+        super().__init__(num_classes)
+        ones = np.ones(num_classes)
+        self.register_buffer("positive_weight", torch.as_tensor(ones if positive_weight is None else positive_weight))
+        self.register_buffer("class_weight", torch.as_tensor(ones if class_weight is None else class_weight))
+
+    def _values(self, x: Tensor, y: Tensor, known: Tensor) -> Tensor:  # noqa: ARG002 - the mask is for batch statistics
+        return self.class_weight.to(x) * _weigh_positives(bce_cells(x, y), y, self.positive_weight.to(x))
+
+
+class BatchWeightedBCE(CellLoss):
+    """BCE whose positive weight is the ratio of negatives to positives within the batch (the published intra weight).
+
+    Args:
+        num_classes: K.
+        fallback: Positive weight of a class that has no positive or no negative in the batch.
+    """
+
+    def __init__(self, num_classes: int, fallback: float) -> None:
+        super().__init__(num_classes)
+        self.fallback = fallback
+
+    def _values(self, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
+        return _weigh_positives(bce_cells(x, y), y, batch_positive_weights(y, known, self.fallback))
+
+
+@TREATMENTS.register("control")
+@dataclass(frozen=True)
+class Control:
+    """Plain binary cross-entropy: no treatment, the arm against which the others are compared.
+
+    Example:
+        >>> plan = Control()(ClassCounts(("mass",), (1,), (9,)))
+        >>> round(plan.loss(torch.zeros(1, 1), torch.ones(1, 1)).item(), 4)  # ln 2
+        0.6931
+    """
+
+    def __call__(self, class_counts: ClassCounts) -> TreatmentPlan:
+        """The plan: BCE, all images alike."""
+        return TreatmentPlan(WeightedBCE(len(class_counts.names)))
+
+
+@TREATMENTS.register("intra_weighted")
+@dataclass(frozen=True)
+class IntraWeighted:
+    """BCE whose positives weigh p_c = n⁻_c / n⁺_c, so that both sides of a class weigh the same.
+
+    Source: the "intra-class" weighted BCE of the paper that tailscope starts from; the published code
+    (``imba_explain/losses/weighted_bce.py``) takes the ratio within the batch, which changes with the batch size and
+    never equals the stated weight. ``corrected`` takes it from the training set; ``as_published`` is the original:
+    B⁻/(B⁺+1e-6) within the batch, and the smallest ratio of any class where a side is missing.
+
+    Args:
+        cap: Largest weight a positive may have, 1 or more; None for no cap.
+        variant: ``"corrected"`` or ``"as_published"``.
+
+    Raises:
+        InputError: A setting makes no sense.
+
+    Example:
+        >>> plan = IntraWeighted()(ClassCounts(("mass",), (5,), (5,)))  # equal sides: the control
+        >>> round(plan.loss(torch.zeros(1, 1), torch.ones(1, 1)).item(), 4)
+        0.6931
+    """
+
+    cap: float | None = None
+    variant: Variant = "corrected"
+
+    def __post_init__(self) -> None:
+        check_choice("variant", self.variant, get_args(Variant))
+        if self.cap is not None:
+            check_range("cap", self.cap, 1)
+        if self.variant == "as_published":
+            check_unused("cap", self.cap, None)
+
+    def __call__(self, class_counts: ClassCounts) -> TreatmentPlan:
+        """The plan.
+
+        Raises:
+            DataError: A class has no positive or no negative (``corrected``).
+        """
+        num_classes = len(class_counts.names)
+        if self.variant == "as_published":
+            return TreatmentPlan(BatchWeightedBCE(num_classes, smallest_ratio(class_counts)))
+        class_counts.require_both()
+        return TreatmentPlan(WeightedBCE(num_classes, positive_weight=positive_weights(class_counts, self.cap)))
+
+
+@TREATMENTS.register("inter_weighted")
+@dataclass(frozen=True)
+class InterWeighted:
+    """BCE with a weight per class that falls with its frequency, mean 1 over the classes.
+
+    w_c ∝ √((max n⁺ + Σ n⁺) / n⁺_c).
+
+    Source: the "inter-class" weighted BCE of the paper that tailscope starts from. The published code
+    (``imba_explain/losses/weighted_bce.py``) has the fraction upside down, so that the frequent class weighs more, and
+    scales the weights to sum 1; ``as_published`` does that, in float32.
+
+    Args:
+        variant: ``"corrected"`` or ``"as_published"``.
+
+    Raises:
+        InputError: The variant is unknown.
+
+    Example:
+        >>> plan = InterWeighted()(ClassCounts(("mass", "hernia"), (5, 5), (5, 5)))  # equal counts: the control
+        >>> round(plan.loss(torch.zeros(1, 2), torch.ones(1, 2)).item(), 4)
+        0.6931
+    """
+
+    variant: Variant = "corrected"
+
+    def __post_init__(self) -> None:
+        check_choice("variant", self.variant, get_args(Variant))
+
+    def __call__(self, class_counts: ClassCounts) -> TreatmentPlan:
+        """The plan.
+
+        Raises:
+            DataError: A class has no positive or no negative (``corrected``).
+        """
+        if self.variant == "as_published":
+            weights: NDArray[np.floating] = published_class_weights(class_counts)
+        else:
+            class_counts.require_both()
+            weights = class_weights(class_counts)
+        return TreatmentPlan(WeightedBCE(len(class_counts.names), class_weight=weights))
+
+
+def positive_weights(class_counts: ClassCounts, cap: float | None = None) -> NDArray[np.float64]:
+    """n⁻_c / n⁺_c per class, (K,) float64, at most ``cap``.
+
+    >>> positive_weights(ClassCounts(("mass", "hernia"), (50, 1), (50, 99)), cap=20).tolist()
+    [1.0, 20.0]
+    """
+    ratios = np.array(class_counts.negatives, dtype=np.float64) / np.array(class_counts.positives)
+    return np.asarray(ratios if cap is None else np.minimum(ratios, cap))
+
+
+def smallest_ratio(class_counts: ClassCounts) -> float:
+    """The smallest n⁻_c / n⁺_c of any class: the published fallback, infinite for a class without positives."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.min(positive_weights(class_counts)))
+
+
+def batch_positive_weights(targets: Tensor, known: Tensor, fallback: float) -> Tensor:
+    """The published positive weight: B⁻/(B⁺+1e-6) per class of a batch, or ``fallback`` where a side is missing.
+
+    Args:
+        targets: (B, K) in {0, 1}.
+        known: (B, K) bool; other cells count on neither side.
+        fallback: The weight of a one-sided class.
+
+    Returns:
+        (K,), the dtype of ``targets``.
+
+    Example:
+        >>> known = torch.ones(3, 2, dtype=torch.bool)
+        >>> targets = torch.tensor([[1.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
+        >>> batch_positive_weights(targets, known, fallback=0.5).round(decimals=3).tolist()
+        [2.0, 0.5]
+    """
+    positives = torch.where(known, targets, 0).sum(dim=0)
+    negatives = torch.where(known, 1 - targets, 0).sum(dim=0)
+    has_both = (positives > 0) & (negatives > 0)
+    return torch.where(has_both, negatives / (positives + PUBLISHED_EPSILON), fallback)
+
+
+def class_weights(class_counts: ClassCounts) -> NDArray[np.float64]:
+    """√((max n⁺ + Σ n⁺) / n⁺_c) scaled to mean 1, (K,) float64: the rare class weighs more.
+
+    >>> class_weights(ClassCounts(("mass", "hernia"), (9, 1), (1, 9))).round(9).tolist()  # 1 to 3
+    [0.5, 1.5]
+    """
+    positives = np.array(class_counts.positives, dtype=np.float64)
+    weights = np.sqrt((positives.max() + positives.sum()) / positives)
+    return np.asarray(weights / weights.mean())
+
+
+def published_class_weights(class_counts: ClassCounts) -> NDArray[np.float32]:
+    """√(n⁺_c / (max n⁺ + Σ n⁺)) scaled to sum 1, (K,) float32: the published weight, which favours the frequent class.
+
+    >>> published_class_weights(ClassCounts(("mass", "hernia"), (9, 1), (1, 9))).tolist()
+    [0.75, 0.25]
+    """
+    positives = np.array(class_counts.positives, dtype=np.float32)
+    weights = np.sqrt(positives / (positives.max() + positives.sum()))
+    return np.asarray(weights / weights.sum())
+
+
+def _weigh_positives(values: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    return values * torch.where(y == 1, weight, 1)
