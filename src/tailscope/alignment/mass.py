@@ -1,0 +1,51 @@
+"""How much of the saliency lies inside the annotation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailscope.alignment.attaining import best_on_grid
+from tailscope.alignment.pairing import Pairs, informative
+from tailscope.alignment.registry import METRICS, ReferenceKind
+
+
+@METRICS.register("mass_inside")
+@dataclass(frozen=True)
+class MassInside:
+    """Share of the positive saliency that lies inside the annotation, in [0, 1], higher is better.
+
+    An uninformed map scores the area share f of the mask, whatever its smoothness. This is the primary metric.
+
+    Source: METHODS section 4; the "energy pointing game" of Wang et al., Score-CAM (2020), section 4.3.
+
+    Example:
+        >>> import numpy as np
+        >>> mask = np.array([[True, False], [False, False]])
+        >>> metric = METRICS.build("mass_inside")
+        >>> float(metric(np.array([[3.0, 1.0], [0.0, -5.0]]), mask)), float(metric(np.ones((2, 2)), mask))
+        (0.75, 0.25)
+    """
+
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    higher_is_better: ClassVar[bool] = True
+    reference_kind: ClassVar[ReferenceKind] = "analytic"
+
+    def __call__(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Positive saliency inside over all positive saliency; see the protocol."""
+        pairs = Pairs.of(saliency, mask)
+        positive = informative(pairs.maps)[0].clip(min=0)
+        values = (positive * pairs.masks).sum(axis=1) / positive.sum(axis=1)
+        return pairs.shaped(values)
+
+    def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The area share of the mask."""
+        pairs = Pairs.of(saliency, mask)
+        return pairs.shaped(pairs.areas)
+
+    def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
+        """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
+        return best_on_grid(self, mask, grid)
