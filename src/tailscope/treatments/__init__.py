@@ -5,6 +5,7 @@ Losses and samplers, and the audit that proves they do it. Comes in: the class c
 """
 
 from tailscope.treatments.asymmetric import Asymmetric
+from tailscope.treatments.audit import check_audit, gradient_audit, sampling_audit
 from tailscope.treatments.cells import CellLoss
 from tailscope.treatments.cross_entropy import Control, InterWeighted, IntraWeighted
 from tailscope.treatments.focal import ClassBalancedFocal, Focal
@@ -27,4 +28,7 @@ __all__ = [
     "Uncertainty",
     "Variant",
     "WeightedSampling",
+    "check_audit",
+    "gradient_audit",
+    "sampling_audit",
 ]

@@ -99,7 +99,7 @@ class ClassBalancedFocal:
     α_c = E⁻/(E⁺+E⁻) with E = 1−β^n, so β near 1 weighs by the counts and β = 0 gives ½.
 
     Source: Cui, Jia, Lin, Song, Belongie, "Class-balanced loss based on effective number of samples" (CVPR 2019),
-    equations 2 and 4, as two weights per class that sum to 1. ``corrected`` computes α in float64 with ``expm1``;
+    proposition 1, as the two weights of a class, scaled to sum 1. ``corrected`` computes α in float64 with ``expm1``;
     ``as_published`` in float32, where 1−β^n loses digits and a class without positives gives NaN.
 
     Args:
