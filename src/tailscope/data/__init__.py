@@ -1,1 +1,14 @@
-"""Room data (to be furnished)."""
+"""Which images, labels and annotations?
+
+One source per data set reads three tables and a way to get pixels; `prepare` checks them, applies the label policies,
+splits by patient, refuses leakage, and decodes the pixels once into a cache. Comes in: folders and settings. Goes out:
+`core.Dataset` and `core.ExperimentData`. May import: `core`; never torch.
+"""
+
+from tailscope.data.chula import ChulaRbc12
+from tailscope.data.csv_tables import CsvTables
+from tailscope.data.preparation import prepare
+from tailscope.data.registry import DATASETS
+from tailscope.data.settings import DataSettings, SplitSettings
+
+__all__ = ["DATASETS", "ChulaRbc12", "CsvTables", "DataSettings", "SplitSettings", "prepare"]

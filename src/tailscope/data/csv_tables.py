@@ -1,0 +1,222 @@
+"""Any folder of images with a table of labels, and optionally a table of annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailscope.core.errors import DataError, InputError
+from tailscope.core.geometry import Size
+from tailscope.core.records import Dataset
+from tailscope.data.csv_shapes import BoxFormat, ShapeReader
+from tailscope.data.decoding import raster_size
+from tailscope.data.files import IMAGE_SUFFIXES, FileContent, ImageFiles, inside, require_root
+from tailscope.data.registry import DATASETS
+from tailscope.data.tables import annotation_table, image_table, label_table
+from tailscope.data.text_tables import TextTable, read_text_table
+from tailscope.data.validation import annotation_problems, raise_problems, some
+
+STATE_OF = {"": "unmentioned", "0": "negative", "0.0": "negative", "1": "positive", "1.0": "positive"} | {
+    "-1": "uncertain",
+    "-1.0": "uncertain",
+}
+SPLIT_OF = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(
+    ("val", "valid", "validation"), "val"
+)
+
+
+@DATASETS.register("csv")
+@dataclass(frozen=True)
+class CsvTables:
+    """A folder of images, a CSV or TSV with one row per image and one column per class, and annotations if there are.
+
+    Label cells: 1 positive, 0 negative, -1 uncertain, blank unmentioned; anything else is refused.
+
+    The annotation table has the columns ``image``, ``class`` and, per shape, ``x0, y0, x1, y1``, or
+    ``x, y, width, height``, or a point ``x, y``, or ``mask_file``: an image, relative to the root, in which 0 is
+    background and 1 or 255 foreground. A row that leaves its shape blank says nothing.
+
+    Args:
+        labels: The table of labels, relative to the root.
+        images: The folder of the images, relative to the root.
+        image_column: Column with the path of the image below ``images``; the suffix may be left out.
+        patient_column: Column with the patient; None where no patient is known.
+        split_column: Column with train, val or test; None to cut a split.
+        classes: Label columns; None takes every other column that holds only 0, 1, -1 or blank.
+        annotations: The table of annotations, relative to the root.
+        box_format: ``xyxy`` or ``xywh``; None tells it from the column names.
+        annotation_size: (height, width) of the raster that the coordinates refer to; None: the image's own.
+        point_radius_px: Radius of the disc that stands for a point, in pixels of that raster.
+        flips_allowed: Whether a left-right flip leaves the labels true.
+    """
+
+    labels: str = "labels.csv"
+    images: str = "images"
+    image_column: str = "image"
+    patient_column: str | None = None
+    split_column: str | None = None
+    classes: tuple[str, ...] | None = None
+    annotations: str | None = None
+    box_format: BoxFormat | None = None
+    annotation_size: tuple[int, int] | None = None
+    point_radius_px: float | None = None
+    flips_allowed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.box_format not in (None, "xyxy", "xywh"):
+            raise InputError(f"`box_format` must be xyxy or xywh; got {self.box_format!r}")
+        if self.point_radius_px is not None and not self.point_radius_px > 0:
+            raise InputError(f"`point_radius_px` must be above 0; got {self.point_radius_px}")
+        if self.annotation_size is not None and (len(self.annotation_size) != 2 or min(self.annotation_size) < 1):
+            raise InputError(f"`annotation_size` must be [height, width]; got {self.annotation_size}")
+
+    def __call__(self, root: Path | None) -> Dataset:
+        """Read the tables and find the files.
+
+        Raises:
+            DataError: Columns, cells, files or shapes are missing or wrong; all at once.
+        """
+        root = require_root(root, "csv")
+        table = read_text_table(root / inside(self.labels))
+        ids, paths, problems = self._find_images(root, table)
+        names, ignored = self._choose_classes(table)
+        states, bad_cells = _states(table, names)
+        patients, splits, bad_splits = self._groups(table)
+        problems += bad_cells + bad_splits
+        shapes, bad_shapes = self._read_annotations(root, dict(zip(ids, paths, strict=True)), names)
+        raise_problems(problems + bad_shapes)
+        images = image_table({"image_id": ids, "path": paths, "patient_id": patients, "split": splits})
+        files = ImageFiles(root, tuple(images["path"]))
+        notes = [f"{len(ids)} rows of {table.name}; classes {', '.join(names)}"]
+        if ignored:
+            notes.append(f"columns not used: {', '.join(ignored)}")
+        return Dataset(
+            name="csv",
+            classes=names,
+            images=images,
+            labels=label_table(ids, names, states, "table"),
+            annotations=shapes,
+            read_pixels=files,
+            content=FileContent(files),
+            notes=tuple(notes),
+            flips_allowed=self.flips_allowed,
+        )
+
+    def _find_images(self, root: Path, table: TextTable) -> tuple[list[str], list[str], list[str]]:
+        folder = root / inside(self.images) if self.images not in ("", ".") else root
+        if not folder.is_dir():
+            raise DataError(f"folder {folder} does not exist; expected the images there: set `images`")
+        ids, paths, problems, absent = [], [], [], []
+        seen: dict[str, int] = {}
+        for row, name in enumerate(table.column(self.image_column)):
+            try:
+                file = _existing(folder, inside(name))
+            except DataError as error:
+                problems.append(f"{table.where(row)}: {error}")
+                continue
+            if file is None:
+                absent.append(f"{name} ({table.where(row)})")
+            if name in seen:
+                problems.append(f"{table.where(row)}: image {name!r} stands in line {seen[name]} already; keep one row")
+            seen.setdefault(name, table.lines[row])
+            ids.append(name)
+            paths.append((file or folder / inside(name)).relative_to(root).as_posix())
+        if absent:
+            problems.append(
+                f"{len(absent)} of {len(table)} images are missing below {folder}: {some(absent)}; restore them"
+            )
+        return ids, paths, problems
+
+    def _choose_classes(self, table: TextTable) -> tuple[tuple[str, ...], list[str]]:
+        named = {self.image_column, self.patient_column, self.split_column}
+        others = [name for name in table.columns if name and name not in named]
+        if self.classes is not None:
+            for name in self.classes:
+                table.column(name)
+            return tuple(self.classes), [name for name in others if name not in self.classes]
+        shares = {name: _share_of_labels(table.column(name)) for name in others}
+        doubtful = [name for name, share in shares.items() if 0.5 < share < 1]
+        raise_problems(
+            [
+                f"{table.name}: column {name!r} is mostly 0, 1, -1 or blank, but not everywhere; "
+                f"{_first_bad_cell(table, name)}: correct it, or list the label columns in `classes`"
+                for name in doubtful
+            ]
+        )
+        chosen = tuple(name for name, share in shares.items() if share == 1)
+        if not chosen:
+            raise DataError(f"{table.name} has no column of 0, 1, -1 or blank; name the label columns in `classes`")
+        return chosen, [name for name in others if name not in chosen]
+
+    def _groups(self, table: TextTable) -> tuple[list[str | None], list[str | None], list[str]]:
+        patients: list[str | None] = [None] * len(table)
+        splits: list[str | None] = [None] * len(table)
+        problems = []
+        if self.patient_column is not None:
+            patients = [text or None for text in table.column(self.patient_column)]
+        if self.split_column is not None:
+            for row, text in enumerate(table.column(self.split_column)):
+                splits[row] = SPLIT_OF.get(text.lower())
+                if text and splits[row] is None:
+                    problems.append(f"{table.where(row)}: split {text!r} is unknown; expected train, val or test")
+        return patients, splits, problems
+
+    def _read_annotations(
+        self, root: Path, path_of: dict[str, str], classes: tuple[str, ...]
+    ) -> tuple[pd.DataFrame, list[str]]:
+        if self.annotations is None:
+            return annotation_table([], "table"), []
+        table = read_text_table(root / inside(self.annotations))
+        reader = ShapeReader(root, self._sizes(root, path_of), self.box_format, self.point_radius_px)
+        stems = {Path(name).with_suffix("").as_posix(): name for name in path_of}
+        shapes, where, problems = reader.read(table, lambda name: name if name in path_of else stems.get(name, name))
+        annotations = annotation_table(shapes, "table")
+        return annotations, problems + annotation_problems(annotations, path_of, classes, where)
+
+    def _sizes(self, root: Path, path_of: dict[str, str]) -> Callable[[str], Size | None]:
+        known: dict[str, Size | None] = {}
+
+        def size_of(image_id: str) -> Size | None:
+            if self.annotation_size is not None:
+                return self.annotation_size
+            if image_id not in known:
+                path = root / path_of[image_id] if image_id in path_of else None
+                known[image_id] = raster_size(path) if path is not None and path.is_file() else None
+            return known[image_id]
+
+        return size_of
+
+
+def _existing(folder: Path, name: str) -> Path | None:
+    """The image file of this name, or of this name with a usual suffix."""
+    candidates = [folder / name, *(folder / f"{name}{suffix}" for suffix in IMAGE_SUFFIXES)]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _share_of_labels(cells: list[str]) -> float:
+    """Share of filled cells that hold a label; 0 for a column without any."""
+    filled = [cell for cell in cells if cell]
+    return sum(cell in STATE_OF for cell in filled) / len(filled) if filled else 0.0
+
+
+def _states(table: TextTable, classes: tuple[str, ...]) -> tuple[NDArray[np.str_], list[str]]:
+    columns = [[STATE_OF.get(cell) for cell in table.column(name)] for name in classes]
+    problems = [
+        f"{table.name}: {_first_bad_cell(table, name)}; expected 0, 1, -1 or blank"
+        for name, column in zip(classes, columns, strict=True)
+        if None in column
+    ]
+    states = np.array(columns, dtype=object).T.reshape(len(table), len(classes))
+    return states, problems
+
+
+def _first_bad_cell(table: TextTable, column: str) -> str:
+    cells = table.column(column)
+    bad = [row for row, cell in enumerate(cells) if cell not in STATE_OF]
+    more = f" and {len(bad) - 1} more cells" if len(bad) > 1 else ""
+    return f"column {column!r} holds {cells[bad[0]]!r} in line {table.lines[bad[0]]}{more}"

@@ -1,0 +1,113 @@
+"""From an image file to 8-bit pixels of the stored raster."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tailscope.core.errors import DataError
+
+DECODER_VERSION = 1  # part of every cache key: raise it when the same file would give other pixels
+_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+# what Pillow raises for broken files, depending on the format and on where they break
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    IndexError,
+    Image.DecompressionBombError,
+)
+
+
+def decode(path: Path, *, grey: bool = False) -> NDArray[np.uint8]:
+    """Read one image file as its stored raster, without applying EXIF orientation: annotations refer to that raster.
+
+    16-bit files are scaled from their format's whole range (65535 becomes 255), never clipped. Transparency is dropped.
+    A colour file whose three channels are equal everywhere is grey.
+
+    Args:
+        path: PNG, JPEG, TIFF, BMP …
+        grey: Return luminance, whatever the file holds.
+
+    Returns:
+        uint8, (H, W) grey or (H, W, 3) colour.
+
+    Raises:
+        DataError: The file is missing, unreadable, truncated or of floating-point kind.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            if image.mode in _SIXTEEN_BIT:
+                return _from_sixteen_bit(np.asarray(image), path)
+            if image.mode == "F":
+                raise DataError(f"{path} holds floating-point pixels; expected 8 or 16 bits: convert the file")
+            pixels = np.asarray(image.convert(_target_mode(image.mode, grey=grey)))
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; expected an image file: restore it or leave its row out") from None
+    except DataError:
+        raise
+    except _BROKEN as error:
+        message = f"{path} cannot be read as an image ({error}); replace the file or leave its row out"
+        raise DataError(message) from None
+    return _drop_equal_channels(pixels)
+
+
+def raw_values(path: Path) -> NDArray[np.int64]:
+    """The numbers that a mask file stores, (H, W), palette indices included; colours only where they are grey.
+
+    Raises:
+        DataError: The file is unreadable or coloured.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            values = np.asarray(image)
+    except _BROKEN as error:
+        raise DataError(f"mask {path} cannot be read ({error}); replace the file") from None
+    if values.ndim == 3:
+        values = values[..., :3] if values.shape[2] >= 3 else values[..., :1]
+        if (values != values[..., :1]).any():
+            raise DataError(f"mask {path} is a colour image; expected one channel of 0/1 or 0/255")
+        values = values[..., 0]
+    return values.astype(np.int64) * (255 if values.dtype == bool else 1)
+
+
+def raster_size(path: Path) -> tuple[int, int]:
+    """(height, width) from the file's header, without decoding.
+
+    Raises:
+        DataError: The header is unreadable.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except _BROKEN as error:
+        raise DataError(f"{path} cannot be read as an image ({error}); replace the file or leave its row out") from None
+
+
+def _target_mode(mode: str, *, grey: bool) -> str:
+    return "L" if grey or mode in ("1", "L", "LA", "La") else "RGB"
+
+
+def _from_sixteen_bit(values: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
+    wide = values.astype(np.int64)
+    if wide.size and (wide.min() < 0 or wide.max() > 65535):
+        raise DataError(
+            f"{path} has values from {wide.min()} to {wide.max()}; expected 8 or 16 bits, 0 to 65535: convert the file"
+        )
+    return ((wide + 128) // 257).astype(np.uint8)
+
+
+def _drop_equal_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if pixels.ndim == 3 and bool((pixels == pixels[..., :1]).all()):
+        return np.ascontiguousarray(pixels[..., 0])
+    return pixels

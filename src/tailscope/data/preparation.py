@@ -1,0 +1,123 @@
+"""From a data set and settings to the data as an experiment uses them: checked, labelled, split, decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailscope.core.artifacts import digest
+from tailscope.core.records import SPLITS, ClassCounts, Dataset, ExperimentData
+from tailscope.data.assignment import assign_splits
+from tailscope.data.cache import PixelCache, Progress, open_pixels
+from tailscope.data.files import FileContent
+from tailscope.data.leakage import check_leakage, duplicates, inseparable_groups
+from tailscope.data.masks import MaskDrawer
+from tailscope.data.settings import DataSettings
+from tailscope.data.validation import check_dataset
+from tailscope.data.views import LabelView, view_labels
+
+
+def prepare(
+    dataset: Dataset, settings: DataSettings, cache_dir: Path, progress: Progress | None = None
+) -> ExperimentData:
+    """Make a data set ready for an experiment.
+
+    In this order, so that the cheap refusals come first: tables, label policies, split, leakage, class counts, pixels.
+
+    Args:
+        dataset: From a source.
+        settings: Size, classes, label policies, split.
+        cache_dir: Where decoded pixels and file digests are kept; may be shared between experiments and processes.
+        progress: Called with (images done, images in all) while decoding.
+
+    Returns:
+        The data; rows are sorted by image id.
+
+    Raises:
+        DataError: Tables, labels, annotations, classes or files are wrong; lists every problem.
+        LeakageError: One patient, or one image content, stands in two splits.
+    """
+    check_dataset(dataset)
+    view = view_labels(dataset, settings)
+    image_ids = dataset.images["image_id"].to_numpy(dtype=object).astype(np.str_)
+    patients = patient_clusters(dataset.images)
+    content = content_digests(dataset, cache_dir)
+    groups = inseparable_groups(patients, content)
+    assignment = assign_splits(dataset.images["split"], groups, view.targets, settings.split)
+    split = assignment.split
+    check_leakage(image_ids, patients, content, split)
+    ClassCounts.from_targets(view.classes, view.targets[split == "train"]).require_both()
+    cache = open_pixels(dataset.read_pixels, content, settings, cache_dir, progress)
+    masks = _mask_drawer(dataset, view, cache, settings, image_ids)
+    return ExperimentData(
+        name=dataset.name,
+        classes=view.classes,
+        image_ids=image_ids,
+        patient_ids=patients,
+        split=split,
+        targets=view.targets,
+        pixels=cache.pixels,
+        annotations=view.annotations,
+        masks=masks,
+        annotated=_annotated_positives(masks, view),
+        fingerprint=_fingerprint(cache.key, image_ids, split, view),
+        patients_known=bool(dataset.images["patient_id"].notna().any()),
+        notes=(*dataset.notes, *view.notes, *assignment.notes, *_duplicate_note(image_ids, content)),
+        flips_allowed=dataset.flips_allowed,
+        extra=_facts(split, patients, view, masks.pairs(view.classes)),
+    )
+
+
+def patient_clusters(images: pd.DataFrame) -> NDArray[np.str_]:
+    """(N,) patient per image; an image without one is its own cluster."""
+    own = "image:" + images["image_id"].astype(object)
+    known = images["patient_id"].astype(object)
+    return known.where(known.notna(), own).to_numpy(dtype=object).astype(np.str_)
+
+
+def content_digests(dataset: Dataset, cache_dir: Path | None) -> list[str]:
+    """One digest per image; those of files that did not change are remembered in ``cache_dir``."""
+    if isinstance(dataset.content, FileContent):
+        return dataset.content.remembered(cache_dir)
+    return dataset.content()
+
+
+def _mask_drawer(
+    dataset: Dataset, view: LabelView, cache: PixelCache, settings: DataSettings, image_ids: NDArray[np.str_]
+) -> MaskDrawer:
+    shapes = view.annotations
+    if dataset.extra_masks is not None and len(dataset.extra_masks):
+        shapes = pd.concat([shapes, dataset.extra_masks[list(shapes.columns)]], ignore_index=True)
+    return MaskDrawer(shapes, image_ids, cache.sizes, frame=settings.image_size, resize=settings.resize)
+
+
+def _annotated_positives(masks: MaskDrawer, view: LabelView) -> NDArray[np.int64]:
+    pairs = masks.pairs(view.classes)
+    return np.asarray(pairs[view.targets[pairs[:, 0], pairs[:, 1]] == 1])
+
+
+def _fingerprint(pixels_key: str, image_ids: NDArray[np.str_], split: NDArray[np.str_], view: LabelView) -> str:
+    shapes = view.annotations.drop(columns="reader").astype(str)
+    lines = sorted("\x1f".join(row) for row in shapes.itertuples(index=False, name=None))
+    return digest(pixels_key, image_ids.tolist(), split.tolist(), list(view.classes), view.targets, lines)
+
+
+def _duplicate_note(image_ids: NDArray[np.str_], content: list[str]) -> tuple[str, ...]:
+    groups = duplicates(image_ids, content)
+    return (f"{len(groups)} groups of images have the same content; each stays in one split",) if groups else ()
+
+
+def _facts(
+    split: NDArray[np.str_], patients: NDArray[np.str_], view: LabelView, pairs: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Counts for the report; annotations on images that are not positive for their class are counted, not used."""
+    unlabelled = int((view.targets[pairs[:, 0], pairs[:, 1]] != 1).sum())
+    return {
+        "images": {name: int((split == name).sum()) for name in SPLITS},
+        "patients": {name: len(set(patients[split == name].tolist())) for name in SPLITS},
+        "annotated_not_positive": unlabelled,
+    }

@@ -1,0 +1,64 @@
+"""Build the three tables of a data set with their columns and types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailscope.core.records import ANNOTATION_COLUMNS, IMAGE_COLUMNS
+
+Shape = tuple[str, str, str, Any, tuple[int, int]]  # image_id, class, kind, geometry, (reference height, width)
+
+
+def image_table(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """The table of images, sorted by ``image_id``; columns that are not given are null.
+
+    >>> image_table({"image_id": ["b", "a"], "path": ["b.png", "a.png"]})["path"].tolist()
+    ['a.png', 'b.png']
+    """
+    count = len(columns["image_id"])
+    table = pd.DataFrame({name: pd.Series([None] * count, dtype=object) for name in IMAGE_COLUMNS})
+    for name, values in columns.items():
+        table[name] = pd.Series(list(values), dtype=object)
+    table = table.astype({"width": "Int64", "height": "Int64", "age": "float64"})
+    return table.sort_values("image_id", kind="stable").reset_index(drop=True)
+
+
+def label_table(
+    image_ids: Sequence[str], classes: Sequence[str], states: NDArray[np.str_], reader: str
+) -> pd.DataFrame:
+    """The long table of labels.
+
+    Args:
+        image_ids: N.
+        classes: K.
+        states: (N, K) of the label states.
+        reader: Who labelled.
+
+    Returns:
+        N·K rows.
+    """
+    count = len(image_ids) * len(classes)
+    return pd.DataFrame(
+        {
+            "image_id": np.repeat(np.asarray(image_ids, dtype=object), len(classes)),
+            "class": np.tile(np.asarray(classes, dtype=object), len(image_ids)),
+            "state": np.asarray(states, dtype=object).ravel(),
+            "reader": np.full(count, reader, dtype=object),
+        }
+    )
+
+
+def annotation_table(shapes: Iterable[Shape], reader: str) -> pd.DataFrame:
+    """The table of annotations, one row per shape."""
+    rows = [
+        (image_id, name, kind, json.dumps(geometry, separators=(",", ":")), width, height, reader)
+        for image_id, name, kind, geometry, (height, width) in shapes
+    ]
+    table = pd.DataFrame(rows, columns=list(ANNOTATION_COLUMNS))
+    return table.astype({"ref_width": "int64", "ref_height": "int64"})

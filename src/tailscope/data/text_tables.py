@@ -1,0 +1,82 @@
+"""Delimited text files as text, with the line of every row, so that a message can name it."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tailscope.core.errors import DataError
+from tailscope.core.registry import nearest
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of text.
+
+    Args:
+        name: The file's name, for messages.
+        columns: Names of the header's fields.
+        rows: One tuple of text per row, as wide as the header.
+        lines: Line number per row, counted from 1; the header has 1.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def column(self, name: str) -> list[str]:
+        """The text of one column, outer blanks removed.
+
+        Raises:
+            DataError: There is no such column; the nearest is proposed.
+        """
+        if name not in self.columns:
+            raise DataError(f"{self.name} has no column {name!r}{nearest(name, tuple(filter(None, self.columns)))}")
+        position = self.columns.index(name)
+        return [row[position].strip() for row in self.rows]
+
+    def where(self, row: int) -> str:
+        """File and line of a row."""
+        return f"{self.name}, line {self.lines[row]}"
+
+
+def read_text_table(path: Path) -> TextTable:
+    """Read a CSV or TSV file, plain or gzipped, UTF-8 with or without byte-order mark.
+
+    Rows are padded or cut to the width of the header: NIH's files have a trailing comma on some lines only.
+
+    Raises:
+        DataError: The file is missing, empty or not text.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} does not exist; expected a CSV or TSV file: check the name")
+    delimiter = "\t" if path.name.removesuffix(".gz").lower().endswith((".tsv", ".tab")) else ","
+    try:
+        with _open_text(path) as stream:
+            records = [(reader_line, record) for reader_line, record in _records(stream, delimiter) if any(record)]
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
+        raise DataError(f"{path} is not a table of UTF-8 text ({error}); save it as CSV in UTF-8") from None
+    if not records:
+        raise DataError(f"{path} is empty; expected a header line")
+    columns = tuple(field.strip() for field in records[0][1])
+    width = len(columns)
+    rows = tuple(tuple((record + [""] * width)[:width]) for _, record in records[1:])
+    return TextTable(path.name, columns, rows, tuple(line for line, _ in records[1:]))
+
+
+def _open_text(path: Path):  # type: ignore[no-untyped-def]
+    opener = gzip.open if path.name.lower().endswith(".gz") else open
+    return opener(path, "rt", encoding="utf-8-sig", newline="")
+
+
+def _records(stream: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(stream, delimiter=delimiter)
+    for record in reader:
+        yield reader.line_num, record
