@@ -183,9 +183,14 @@ def positive_weights(class_counts: ClassCounts, cap: float | None = None) -> NDA
 
 
 def smallest_ratio(class_counts: ClassCounts) -> float:
-    """The smallest n⁻_c / n⁺_c of any class: the published fallback, infinite for a class without positives."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.min(positive_weights(class_counts)))
+    """The smallest n⁻_c / n⁺_c of any class, in float32: the published fallback.
+
+    >>> smallest_ratio(ClassCounts(("mass", "hernia"), (50, 1), (25, 99)))
+    0.5
+    """
+    positives = np.array(class_counts.positives, dtype=np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a class without positives has an infinite ratio
+        return float(np.min(np.array(class_counts.negatives, dtype=np.float32) / positives))
 
 
 def batch_positive_weights(targets: Tensor, known: Tensor, fallback: float) -> Tensor:

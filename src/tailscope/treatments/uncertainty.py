@@ -60,8 +60,9 @@ class Uncertainty:
 
     Source: Kendall, Gal, Cipolla, "Multi-task learning using uncertainty to weigh losses for scene geometry and
     semantics" (CVPR 2018), equation 10, with s = log σ² and the classes as tasks.
-    At the optimum e^{−s_c} = 1/(2·BCE_c). The published code (``imba_explain/losses/multi_task.py``) takes the mean over
-    the classes in the data term but the sum in the regulariser, so that the weights settle K times too high; ``as_published`` does that.
+    At the optimum e^{−s_c} = 1/(2·BCE_c). The published code (``imba_explain/losses/multi_task.py``) takes the mean
+    over the classes in the data term but the sum in the regulariser, so that the weights settle K times too high;
+    ``as_published`` does that.
 
     Args:
         variant: ``"corrected"`` or ``"as_published"``.
