@@ -18,6 +18,7 @@ from tailscope.core import InputError
 Variant = Literal["corrected", "as_published"]
 Over = Literal["map", "mask", "union"]
 _EPSILON = 1e-8  # of the published denominators
+_RESIZING = 1e-6  # float32 interpolation may lift a maximum of 1 by its rounding
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class _Overlap:
     def scaled(self, maps: NDArray[np.float64]) -> NDArray[np.float64]:
         """(K, P) maps as the ratio sees them, in [0, 1]."""
         if self.variant == "as_published":
-            if (maps < 0).any() or (maps > 1).any():
+            if (maps < 0).any() or (maps > 1 + _RESIZING).any():
                 raise InputError("as published, `saliency` must lie in [0, 1]; scale it, or use the variant corrected")
             return maps if self.threshold is None else (maps >= self.threshold).astype(np.float64)
         maps, degenerate = informative(maps)

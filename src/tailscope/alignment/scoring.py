@@ -27,7 +27,7 @@ def score_pairs(
     Maps are resized to the frame of the masks (bilinear, half-pixel centres), a chunk at a time. Excess = value −
     reference. The reference is the metric's analytic one or, where it has none, the mean over the masks of all other
     patients in ``masks`` of the value of the same map; empty masks are left out of that mean. A degenerate map counts
-    as the uniform map, with excess 0.
+    as the uniform map, with excess 0 (variants ``as_published`` see it as it is, or as zeros where not finite).
 
     Args:
         maps: (M, h, w) floating, on their own grid.
@@ -70,9 +70,7 @@ class _Run:
     @classmethod
     def of(cls, maps: NDArray[np.floating], masks: NDArray[np.bool_], patients: NDArray[np.str_]) -> _Run:
         degenerate = degenerate_maps(maps)
-        # Blank them before resizing, which would spread a NaN and add rounding to a constant.
-        maps = np.where(degenerate[:, None, None], 0.0, maps).astype(np.float32)
-        return cls(maps, masks, patients, degenerate, np.asarray(~masks.any(axis=(1, 2))))
+        return cls(_fit_to_resize(maps, degenerate), masks, patients, degenerate, np.asarray(~masks.any(axis=(1, 2))))
 
     def table(self, name: str, metric: AlignmentMetric) -> pd.DataFrame:
         count = len(self.maps)
@@ -134,6 +132,14 @@ def cross_scores(
         return metric.cross(saliency, masks)
     # Map by map, so that memory does not grow with the product of the two numbers.
     return np.array([metric(np.broadcast_to(row, masks.shape), masks) for row in saliency])
+
+
+def _fit_to_resize(maps: NDArray[np.floating], degenerate: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Blank maps that are not finite, whose NaN would spread; level those that are constant but for rounding."""
+    finite = np.isfinite(maps).all(axis=(1, 2), keepdims=True)
+    clean = np.where(finite, maps, 0.0)
+    peak = clean.max(axis=(1, 2), keepdims=True)
+    return np.where(degenerate[:, None, None] & (peak > 0), peak, clean).astype(np.float32)
 
 
 def _check(maps: NDArray[np.floating], masks: NDArray[np.bool_], patients: NDArray[np.object_]) -> None:
