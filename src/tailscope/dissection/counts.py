@@ -1,0 +1,199 @@
+"""Pixel counts of units against concepts, and the intersection over union that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailscope.core import InputError
+from tailscope.dissection._kernels import count_above
+from tailscope.dissection.cells import cell_grid, cell_sums
+from tailscope.dissection.thresholds import Activations, image_slices
+
+DETECTOR_IOU = 0.04  # Bau et al. 2017, section 2.3
+LEAST_ATTAINABLE = 0.2  # METHODS section 5: below it the 0.04 rule says more about area than about units
+
+
+class DetectorTally(NamedTuple):
+    """What NetDissect reports of a layer: each unit's best concept, and the units above the rule.
+
+    Attributes:
+        best_concept: (U,) int64; the first of equals.
+        best_iou: (U,) float64; NaN where no IoU is defined.
+        per_concept: (C,) int64, detectors of each concept.
+    """
+
+    best_concept: NDArray[np.int64]
+    best_iou: NDArray[np.float64]
+    per_concept: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class UnitConceptCounts:
+    """Pixels pooled over images; counts of disjoint sets of images add.
+
+    Args:
+        intersection: (U, C) int64, pixels activated and inside the concept.
+        activated: (U,) int64, pixels activated.
+        concept: (C,) int64, pixels of the concept.
+
+    Example:
+        >>> import numpy as np
+        >>> one = UnitConceptCounts(np.array([[1]]), np.array([2]), np.array([3]))
+        >>> one.iou().tolist(), (one + one).activated.tolist()
+        ([[0.25]], [4])
+    """
+
+    intersection: NDArray[np.int64]
+    activated: NDArray[np.int64]
+    concept: NDArray[np.int64]
+
+    def __add__(self, other: UnitConceptCounts) -> UnitConceptCounts:
+        if self.intersection.shape != other.intersection.shape:
+            raise InputError(
+                f"counts of {self.intersection.shape} and of {other.intersection.shape} (units, concepts) do not add"
+            )
+        return UnitConceptCounts(
+            self.intersection + other.intersection,
+            self.activated + other.activated,
+            self.concept + other.concept,
+        )
+
+    def union(self) -> NDArray[np.int64]:
+        """(U, C) pixels activated or inside the concept."""
+        return np.asarray(self.activated[:, None] + self.concept - self.intersection)
+
+    def iou(self) -> NDArray[np.float64]:
+        """(U, C) intersection over union in [0, 1]; NaN where neither unit nor concept has a pixel."""
+        return ratio(self.intersection, self.union())
+
+    def detectors(self, least: float = DETECTOR_IOU) -> DetectorTally:
+        """Units whose best IoU is above ``least`` (strictly), as NetDissect counts them."""
+        iou = self.iou()
+        filled = np.where(np.isnan(iou), -np.inf, iou)
+        best = filled.argmax(axis=1)
+        value = iou[np.arange(len(iou)), best]
+        per_concept = np.bincount(best[value > least], minlength=iou.shape[1])
+        return DetectorTally(best, value, per_concept)
+
+
+def unit_concept_counts(
+    activations: Activations, thresholds: NDArray[np.floating], masks: Activations, *, chunk_images: int | None = None
+) -> UnitConceptCounts:
+    """Exact pixel counts of every unit against every concept, on the mask grid.
+
+    A pixel is activated if the unit's map, upsampled bilinearly between pixel centres, is strictly above its
+    threshold. Images stream through in chunks, and counts of parts add to the counts of the whole.
+
+    Args:
+        activations: (N, U, h, w) floating, finite.
+        thresholds: (U,).
+        masks: (N, C, H, W) bool; array or memory map.
+        chunk_images: Images read at a time; by default what fits 32 MiB.
+
+    Returns:
+        Counts with ``intersection`` (U, C), ``activated`` (U,) and ``concept`` (C,).
+
+    Raises:
+        InputError: The shapes do not fit.
+
+    Source:
+        Bau et al. 2017, section 2.3 and equation 1; METHODS section 5.
+
+    Example:
+        >>> import numpy as np
+        >>> maps, masks = np.array([[[[0.0, 1.0]]]]), np.array([[[[False, False, True, True]]]])
+        >>> counts = unit_concept_counts(maps, np.array([0.5]), masks)
+        >>> counts.activated, counts.iou()
+        (array([2]), array([[1.]]))
+    """
+    _check(activations.shape, np.shape(thresholds), masks.shape)
+    height, width = activations.shape[2:]
+    cells = cell_grid((height, width), (masks.shape[2], masks.shape[3]))
+    limits = np.asarray(thresholds, dtype=np.float32)
+    units, concepts = activations.shape[1], masks.shape[1]
+    intersection = np.zeros((units, concepts), dtype=np.int64)
+    activated, concept = np.zeros(units, dtype=np.int64), np.zeros(concepts, dtype=np.int64)
+    for rows in _mask_slices(activations, masks.shape, chunk_images):
+        maps = np.ascontiguousarray(activations[rows], dtype=np.float32)
+        bank = np.ascontiguousarray(masks[rows], dtype=bool).reshape(-1, *masks.shape[2:])
+        table = np.arange(len(bank)).reshape(len(maps), concepts)
+        active, inside = count_above(maps, limits, (bank, cell_sums(bank, cells), table), cells)
+        activated += active.sum(axis=0)
+        intersection += inside.sum(axis=0)
+        concept += bank.reshape(len(maps), concepts, -1).sum(axis=(0, 2))
+    return UnitConceptCounts(intersection, activated, concept)
+
+
+def attainable_iou(concept_share: NDArray[np.floating], top_fraction: float) -> NDArray[np.float64]:
+    """The largest IoU that a unit activated on ``top_fraction`` of the pixels can reach, in [0, 1].
+
+    Args:
+        concept_share: Pixel share φ of each concept, in [0, 1].
+        top_fraction: Pixel share t of the activation.
+
+    Returns:
+        min(φ, t) / max(φ, t); NaN where both are 0.
+
+    Example:
+        >>> import numpy as np
+        >>> attainable_iou(np.array([0.5, 0.125]), 0.5).tolist()
+        [1.0, 0.25]
+    """
+    share = np.asarray(concept_share, dtype=np.float64)
+    largest = np.maximum(share, top_fraction)
+    return ratio(np.minimum(share, top_fraction), largest)
+
+
+def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
+    """Part over whole; NaN where the whole is 0.
+
+    >>> ratio(np.array([1, 0]), np.array([4, 0]))
+    array([0.25,  nan])
+    """
+    quotient: NDArray[np.float64] = np.full(np.shape(whole), np.nan)
+    np.divide(part, whole, out=quotient, where=np.asarray(whole) > 0)
+    return quotient
+
+
+def activated_pixels(
+    activations: Activations, thresholds: NDArray[np.float32], pools: NDArray[np.bool_], size: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Activated pixels of each unit over each concept's pool of images.
+
+    Args:
+        activations: (N, U, h, w) floating, finite.
+        thresholds: (U,) float32.
+        pools: (N, C) bool.
+        size: (H, W) of the mask grid.
+
+    Returns:
+        (U, C) int64.
+    """
+    cells = cell_grid((activations.shape[2], activations.shape[3]), size)
+    total = np.zeros((activations.shape[1], pools.shape[1]), dtype=np.int64)
+    for rows in image_slices(activations):
+        maps = np.ascontiguousarray(activations[rows], dtype=np.float32)
+        nothing = (np.zeros((0, *size), bool), np.zeros((0, *maps.shape[2:]), np.int32), np.zeros((len(maps), 0), int))
+        total += count_above(maps, thresholds, nothing, cells)[0].T @ pools[rows].astype(np.int64)
+    return total
+
+
+def _mask_slices(activations: Activations, masks: tuple[int, ...], chunk_images: int | None) -> Iterator[slice]:
+    pixels = masks[1] * masks[2] * masks[3]
+    fits = max(1, 2**25 // pixels)
+    largest = next(image_slices(activations, chunk_images)).stop
+    return image_slices(activations, chunk_images or min(largest, fits))
+
+
+def _check(activations: tuple[int, ...], thresholds: tuple[int, ...], masks: tuple[int, ...]) -> None:
+    if len(activations) != 4 or min(activations) < 1:
+        raise InputError(f"`activations` must be (N, U, h, w), none of them 0; got {activations}")
+    if thresholds != activations[1:2]:
+        raise InputError(f"`thresholds` must be ({activations[1]},), one per unit; got {thresholds}")
+    if len(masks) != 4 or masks[0] != activations[0]:
+        raise InputError(f"`masks` must be (N, C, H, W) with N = {activations[0]}; got {masks}")

@@ -1,0 +1,44 @@
+"""Orders that give every image another patient's mask."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailscope.dissection._kernels import swap_where_allowed
+
+_SWAPS_PER_IMAGE = 20  # random transpositions mix n items in about (n log n) / 2 swaps (Diaconis, Shahshahani 1981)
+
+
+def derangements(patients: NDArray[np.int64], count: int, generator: np.random.Generator) -> NDArray[np.int64] | None:
+    """Random orders in which no image meets a mask of its own patient.
+
+    Starts from a shift of the images sorted by (shuffled) patient, which is a derangement, and walks by random swaps
+    that keep it one. The walk is symmetric, so in the long run all derangements are equally likely.
+
+    Args:
+        patients: (n,) int64 patient of each image.
+        count: Orders wanted.
+        generator: Source of the draw.
+
+    Returns:
+        (count, n) int64, image to the image whose mask it gets; None if one patient has more than half of the images.
+
+    Example:
+        >>> import numpy as np
+        >>> orders = derangements(np.array([0, 0, 1, 1]), 5, np.random.default_rng(0))
+        >>> bool((orders[:, :2] >= 2).all() and (orders[:, 2:] < 2).all())
+        True
+        >>> derangements(np.array([0, 0, 1]), 5, np.random.default_rng(0)) is None
+        True
+    """
+    codes, sizes = np.unique(patients, return_inverse=True, return_counts=True)[1:]
+    largest, total = int(sizes.max(initial=0)), len(patients)
+    if 2 * largest > total or total == 0:
+        return None
+    orders = np.empty((count, total), dtype=np.int64)
+    for order in orders:
+        by_patient = np.argsort(generator.permutation(len(sizes))[codes], kind="stable")
+        order[by_patient] = np.roll(by_patient, -largest)
+        swap_where_allowed(order, codes, generator.integers(0, total, (_SWAPS_PER_IMAGE * total, 2)))
+    return orders
