@@ -174,7 +174,9 @@ def _attach(
 ) -> torch.utils.hooks.RemovableHandle:
     if at == "output":
         return layer.register_forward_hook(lambda _, __, output: _capture(watch, name, output, cut))
-    return layer.register_forward_pre_hook(lambda _, given: (_capture(watch, name, given[0], cut), *given[1:]))
+    return layer.register_forward_pre_hook(
+        lambda _, given: (_capture(watch, name, given[0] if given else None, cut), *given[1:])
+    )
 
 
 def _capture(watch: _ReluWatch, name: str, tensor: object, cut: bool) -> Tensor:
