@@ -1,1 +1,12 @@
-"""Room report (to be furnished)."""
+"""What does the reader see?
+
+One HTML file that works offline and in print: what was found in three sentences, data, performance, alignment, units,
+hidden differences, a gallery, provenance. Comes in: :class:`ReportContent`, tables of plain numbers and pseudonymised
+images. Goes out: the page, and the three sentences. May import: core; no torch.
+"""
+
+from tailscope.report.content import GalleryCase, GalleryView, ReportContent
+from tailscope.report.page import render, write_report
+from tailscope.report.summary import three_sentences
+
+__all__ = ["GalleryCase", "GalleryView", "ReportContent", "render", "three_sentences", "write_report"]

@@ -1,0 +1,105 @@
+"""Everything that a report shows, handed over at once by the room that conducts the experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class GalleryView:
+    """One arm's look at one image.
+
+    Args:
+        arm: Label of the arm.
+        saliency: (h, w) float map of the class on its own grid, not rescaled; only its positive part is shown.
+        probability: The class's predicted probability in [0, 1], or NaN.
+        excess: ``mass_inside`` minus its chance level on this pair, in [-1, 1], or NaN.
+    """
+
+    arm: str
+    saliency: NDArray[Any]
+    probability: float
+    excess: float
+
+
+@dataclass(frozen=True, eq=False)
+class GalleryCase:
+    """One image × class, seen by every arm.
+
+    Args:
+        pseudonym: The only name of the image that is printed; the caller makes it.
+        class_name: The class whose maps are shown.
+        group: head, medium or tail.
+        image: (H, W) or (H, W, 3) uint8 pixels.
+        mask: (H, W) bool, what the expert drew.
+        views: One per arm.
+    """
+
+    pseudonym: str
+    class_name: str
+    group: str
+    image: NDArray[Any]
+    mask: NDArray[Any]
+    views: tuple[GalleryView, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ReportContent:
+    """All inputs of :func:`tailscope.report.write_report`; a table may be None or empty, and its section then says why.
+
+    Args:
+        name: The experiment's name.
+        created: When the experiment was concluded, ISO 8601; printed as given, so equal contents give equal pages.
+        version: Version of tailscope.
+        notes: What was decided about the data, one sentence each.
+        settings_yaml: The resolved configuration.
+        provenance: Nested facts: versions, hardware, seeds, timings, fingerprint, hashes.
+        arms: Labels, the control first.
+        seeds: The seeds of every arm.
+        test_images: Number of test images; 0 where unknown.
+        margin: Equivalence margin of AUROC and AP.
+        lens_margin: Difference of a primary lens metric below which it counts as none (METHODS section 7, Δ).
+        gallery_note: Which run and method drew the gallery, one sentence.
+        class_table: class, group, train_positives, train_negatives, val_positives, test_positives, test_negatives,
+            unknown, annotated_test, prevalence.
+        estimates: lens, metric, class (or macro, head, medium, tail), arm, value, lo, hi, n, reason.
+        findings: The columns of ``findings.parquet`` and se, primary.
+        hidden: class, arm, lens, metric, kind, difference, lo, hi, p, p_adjusted, auroc_difference, ap_difference,
+            positives_needed.
+        alignment: class, group, arm, method, metric, value, reference, excess, lo, hi, n, patients, degenerate,
+            attainable.
+        units: class, group, arm, crossfit, lo, hi, best_iou_fixed, attainable_fixed, units_per_100, n, patients,
+            reason.
+        layers: arm, layer, units, dead, live, grid.
+        history: run, arm, seed, epoch, train_loss, val_auroc.
+        audit: One row per run; every column is shown.
+        gallery: Cases in the order of display.
+    """
+
+    name: str
+    created: str
+    version: str
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+    settings_yaml: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    test_images: int = 0
+    margin: float = 0.02
+    lens_margin: float = 0.02
+    gallery_note: str = ""
+    class_table: pd.DataFrame | None = None
+    estimates: pd.DataFrame | None = None
+    findings: pd.DataFrame | None = None
+    hidden: pd.DataFrame | None = None
+    alignment: pd.DataFrame | None = None
+    units: pd.DataFrame | None = None
+    layers: pd.DataFrame | None = None
+    history: pd.DataFrame | None = None
+    audit: pd.DataFrame | None = None
+    gallery: tuple[GalleryCase, ...] = ()

@@ -1,0 +1,171 @@
+"""Charts as inline SVG: drawn once by Vega-Lite, so the page needs no script, no font and no network."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import altair as alt
+import vl_convert
+from markupsafe import Markup, escape
+
+from tailscope.report.frames import GROUPS, float_of, text_of
+
+COLOURS = ("#222222", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9")  # Okabe and Ito, dark yellow
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
+_FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+_CONFIG = {
+    "aria": False,
+    "font": _FONT,
+    "axis": {
+        "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "gridColor": "#e4e4e4",
+        "domainColor": "#555", "tickColor": "#555", "labelLimit": 220,
+    },
+    "legend": {"labelFontSize": 11, "titleFontSize": 11, "labelLimit": 320, "symbolSize": 60},
+    "header": {"labelFontSize": 11},
+    "title": {"fontSize": 12, "fontWeight": "bold", "anchor": "start"},
+    "view": {"stroke": None},
+}  # fmt: skip
+
+Rows = list[dict[str, Any]]
+
+
+def imbalance_chart(rows: Rows, order: tuple[str, ...]) -> Markup:
+    """Positives per class on a logarithmic axis: training (filled, by group) and test (hollow)."""
+    data = _inline([
+        {"class": text_of(row["class"]), "group": text_of(row["group"]), "split": split, "n": float_of(row[column])}
+        for row in rows
+        for split, column in (("training", "train_positives"), ("test", "test_positives"))
+        if float_of(row[column]) >= 1
+    ])  # fmt: skip
+    x = alt.X("n:Q", title="positive images (logarithmic)", scale=alt.Scale(type="log", nice=True))
+    y = alt.Y("class:N", sort=list(order), title=None)
+    colour = alt.Color("group:N", title="group", sort=list(GROUPS), scale=alt.Scale(domain=GROUPS, range=COLOURS[1:4]))
+    shape = alt.Shape("group:N", title="group", sort=list(GROUPS), scale=alt.Scale(domain=GROUPS, range=SHAPES[:3]))
+    base = alt.Chart(data).encode(x=x, y=y, color=colour, shape=shape)
+    train = base.transform_filter("datum.split == 'training'").mark_point(filled=True, size=80, opacity=1)
+    test = base.transform_filter("datum.split == 'test'").mark_point(size=55, strokeWidth=1.5, opacity=1)
+    link = (
+        alt.Chart(data)
+        .transform_aggregate(low="min(n)", high="max(n)", groupby=["class"])
+        .mark_rule(color="#c4c4c4")
+        .encode(x=alt.X("low:Q", title="positive images (logarithmic)"), x2="high:Q", y=y)
+    )
+    return _svg(
+        alt.layer(link, train, test).properties(width=640, height=_height(len(order), 1)), "Positives per class"
+    )
+
+
+def interval_chart(panels: list[tuple[str, Rows]], order: tuple[str, ...], arms: tuple[str, ...]) -> Markup:
+    """One panel per metric, one row per class, one dot with its interval per arm.
+
+    Args:
+        panels: (axis title, rows with class, arm, value, lo, hi).
+        order: Classes from top to bottom.
+        arms: Control first; colours and shapes follow this order.
+    """
+    width = 640 if len(panels) == 1 else 330
+    charts = [_interval_panel(title, rows, order, arms) for title, rows in panels]
+    sized = [chart.properties(width=width, height=_height(len(order), len(arms))) for chart in charts]
+    whole = sized[0] if len(sized) == 1 else alt.hconcat(*sized, spacing=18)
+    return _svg(whole, "; ".join(title for title, _ in panels))
+
+
+def _interval_panel(title: str, rows: Rows, order: tuple[str, ...], arms: tuple[str, ...]) -> Any:
+    values = [
+        {"class": text_of(row["class"]), "arm": text_of(row["arm"]), **_ends(row)}
+        for row in rows
+        if text_of(row["class"]) in order and math.isfinite(float_of(row["value"]))
+    ]
+    data = _inline(values)
+    colour, shape = _arm_encodings(arms)
+    y = alt.Y("class:N", title=None, scale=alt.Scale(domain=list(order), paddingInner=0.25), axis=alt.Axis(grid=True))
+    base = alt.Chart(data).encode(y=y, yOffset=alt.YOffset("arm:N", scale=alt.Scale(domain=list(arms))), color=colour)
+    whole_axis = alt.X("lo:Q", title=title, scale=alt.Scale(zero=False))
+    rule = base.mark_rule(strokeWidth=1.6).encode(x=whole_axis, x2="hi:Q")
+    dot = base.mark_point(filled=True, size=42, opacity=1).encode(x="value:Q", shape=shape)
+    has_zero = min((float_of(row["lo"]) for row in values), default=0.0) < 0.05
+    zero = alt.Chart(_inline([{"x": 0}] if has_zero else [])).mark_rule(color="#777", strokeDash=[4, 3])
+    return alt.layer(zero.encode(x="x:Q"), rule, dot) if has_zero else alt.layer(rule, dot)
+
+
+def hidden_chart(panels: list[tuple[str, Rows]], arms: tuple[str, ...], margins: tuple[float, float]) -> Markup:
+    """One panel per lens: AUROC difference (across) against lens difference (up); grey is the margin of each axis.
+
+    Args:
+        panels: (axis title, rows with label, arm, auroc_difference, difference); ``label`` empty for unlisted cells.
+        arms: Control first.
+        margins: Equivalence margin of AUROC, and of the lens.
+    """
+    charts = [_hidden_panel(title, rows, arms, margins).properties(width=340, height=260) for title, rows in panels]
+    whole = charts[0] if len(charts) == 1 else alt.hconcat(*charts, spacing=24)
+    return _svg(whole, "Difference in AUROC against difference in a lens")
+
+
+def _hidden_panel(title: str, rows: Rows, arms: tuple[str, ...], margins: tuple[float, float]) -> Any:
+    data = _inline(rows)
+    colour, shape = _arm_encodings(arms)
+    bands = _inline([{"a": -margins[0], "b": margins[0], "c": -margins[1], "d": margins[1]}])
+    upright = alt.Chart(bands).mark_rect(color="#bbb", opacity=0.35).encode(x="a:Q", x2="b:Q")
+    level = alt.Chart(bands).mark_rect(color="#bbb", opacity=0.35).encode(y="c:Q", y2="d:Q")
+    x = alt.X("auroc_difference:Q", title="AUROC, treatment − control")
+    base = alt.Chart(data).encode(x=x, y=alt.Y("difference:Q", title=title))
+    dots = base.mark_point(filled=True, size=55, opacity=0.9).encode(color=colour, shape=shape)
+    labels = base.mark_text(align="left", dx=7, fontSize=10).encode(text="label:N")
+    return alt.layer(upright, level, dots, labels)
+
+
+def history_chart(rows: Rows, arms: tuple[str, ...]) -> Markup:
+    """Training loss and validation AUROC per epoch, one line per run."""
+    panels = []
+    colour = _arm_encodings(arms)[0]
+    for column, title in (("train_loss", "training loss"), ("val_auroc", "validation macro AUROC")):
+        data = _inline([
+            {"run": text_of(row["run"]), "arm": text_of(row["arm"]), "epoch": float_of(row["epoch"]),
+             "y": float_of(row[column])}
+            for row in rows if math.isfinite(float_of(row[column]))
+        ])  # fmt: skip
+        x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(zero=False))
+        y = alt.Y("y:Q", title=title, scale=alt.Scale(zero=False))
+        lines = (
+            alt.Chart(data)
+            .mark_line(strokeWidth=1.4, point={"size": 14})
+            .encode(x=x, y=y, color=colour, detail="run:N")
+        )
+        panels.append(lines.properties(width=330, height=190))
+    return _svg(alt.hconcat(*panels, spacing=24), "Training loss and validation AUROC per epoch")
+
+
+def _arm_encodings(arms: tuple[str, ...]) -> tuple[Any, Any]:
+    """Colour and shape of the arms: both, so that neither alone carries the meaning."""
+    names = list(arms)
+    colours = [COLOURS[number % len(COLOURS)] for number in range(len(names))]
+    shapes = [SHAPES[number % len(SHAPES)] for number in range(len(names))]
+    legend = alt.Legend(orient="top", direction="horizontal", columns=4)
+    return (
+        alt.Color("arm:N", title=None, legend=legend, scale=alt.Scale(domain=names, range=colours)),
+        alt.Shape("arm:N", title=None, legend=legend, scale=alt.Scale(domain=names, range=shapes)),
+    )
+
+
+def _ends(row: dict[str, Any]) -> dict[str, float]:
+    """Value and interval; a missing end falls on the value, so that the dot stands without a line."""
+    value, lo, hi = (float_of(row[name]) for name in ("value", "lo", "hi"))
+    return {"value": value, "lo": lo if math.isfinite(lo) else value, "hi": hi if math.isfinite(hi) else value}
+
+
+def _height(classes: int, arms: int) -> int:
+    return max(60, classes * (8 + 10 * arms) if arms > 1 else classes * 22)
+
+
+def _inline(values: Rows) -> Any:
+    return alt.InlineData(values=values)
+
+
+def _svg(chart: Any, label: str) -> Markup:
+    """Draw, drop the namespaces that HTML does not need, and name the picture for screen readers."""
+    spec = chart.configure(**_CONFIG).to_dict()
+    drawn = vl_convert.vegalite_to_svg(spec)
+    bare = re.sub(r' xmlns(:xlink)?="[^"]*"', "", drawn)
+    return Markup(bare.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1))

@@ -1,0 +1,31 @@
+"use strict";
+const keyOf = (row, column) => {
+  const cell = row.cells[column];
+  const number = Number(cell.dataset.key);
+  return cell.dataset.key && !Number.isNaN(number) ? number : cell.textContent.trim();
+};
+const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b
+  : typeof a === "number" ? -1 : typeof b === "number" ? 1 : a.localeCompare(b));
+for (const head of document.querySelectorAll("table.sortable thead th")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = head.textContent;
+  button.title = "Sort by this column";
+  head.replaceChildren(button);
+  button.addEventListener("click", () => {
+    const direction = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+    for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", direction);
+    const body = head.closest("table").tBodies[0];
+    const rows = [...body.rows].sort((a, b) => compare(keyOf(a, head.cellIndex), keyOf(b, head.cellIndex)));
+    body.append(...(direction === "ascending" ? rows : rows.reverse()));
+  });
+}
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open])")];
+  for (const part of folded) part.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const part of folded) part.open = false;
+});

@@ -1,0 +1,83 @@
+"""The words of a report: names of metrics, what they mean, and the glossary."""
+
+from __future__ import annotations
+
+PERFORMANCE_METRICS = ("auroc", "ap", "average_precision")
+
+_METRICS = {
+    "auroc": "AUROC",
+    "ap": "AP",
+    "average_precision": "AP",
+    "ap_gain": "AP gain",
+    "brier": "Brier score",
+    "log_loss": "log loss",
+    "ece": "expected calibration error",
+    "mass_inside": "mass inside",
+    "pointing_game": "pointing game",
+    "ior": "IoR",
+    "iobb": "IoBB",
+    "iou": "IoU",
+    "iou_at_area": "IoU at equal area",
+    "pixel_ap": "pixel AP",
+    "iou_matched": "matched IoU",
+    "crossfit": "cross-fitted best matched IoU above its null",
+}
+_METRIC_MEANINGS = {
+    "auroc": "The chance that a random positive image scores above a random negative one; 0.5 is guessing.",
+    "ap": "Average precision; guessing gives about the prevalence, so rare classes start lower.",
+    "ap_gain": "Average precision rescaled so that guessing gives 0 and a perfect ranking 1.",
+    "brier": "Mean squared error of the probabilities; lower is better.",
+    "ece": "Gap between stated and observed probability over 15 bins of equal mass; lower is better.",
+    "mass_inside": "Share of the positive saliency that lies inside the annotation.",
+    "pointing_game": "Share of maps whose maximum lies inside the annotation.",
+    "ior": "Share of the rescaled map that lies inside the annotation.",
+    "iobb": "How strongly the rescaled map fills the annotation.",
+    "iou": "Overlap of the map with the annotation, divided by their union.",
+    "iou_at_area": "The largest pixels, as many as the annotation has, against the annotation.",
+    "pixel_ap": "Average precision of pixels ranked by saliency.",
+}
+
+GLOSSARY = (
+    ("experiment", "One configuration: data set × model × imbalance treatments × seeds × lenses."),
+    ("imbalance treatment", "A method that handles class imbalance: a loss, a sampler, a logit shift, or a schedule."),
+    ("arm", "The runs of one treatment, over all seeds."),
+    ("control", "The arm without treatment (plain binary cross-entropy), against which every arm is compared."),
+    ("run", "One trained network: architecture, treatment and seed; or a checkpoint that the user brought."),
+    ("lens", "One way of looking at a run: performance, alignment, dissection, representation."),
+    ("annotation", "What the expert drew: box, polygon, mask or point. A mask is its boolean raster."),
+    ("saliency map", "What an attribution method returns for one image and one class."),
+    ("alignment", "Agreement between a saliency map and an annotation (not image registration)."),
+    ("chance level", "The value that an uninformed map would reach on the same annotation."),
+    ("excess", "Value minus chance level, per image and class; 0 means no better than an uninformed map."),
+    ("attainable", "The best value that a metric can reach on the map's own grid, even for a perfect map."),
+    ("degenerate map", "Constant, empty or not finite; it counts as the uniform map (excess 0) and is never dropped."),
+    ("unit, concept", "One channel of a layer; one annotated class or structure."),
+    ("cross-fitted", "The best unit is chosen on one half of the patients and scored on the other half."),
+    ("estimate", "A value with its interval, its n, and the reason where it is not estimable."),
+    ("finding", "One comparison with control: lens metric × class × treatment, with its statistics and verdict."),
+    ("seed noise", "How far a difference moves when only the random seed changes; part of every interval."),
+    ("minimum detectable effect", "The difference that this experiment would find four times out of five."),
+    ("equivalent", "The 90 % interval of the difference lies inside the margin: shown to be small."),
+    ("undecided", "Neither a difference nor equivalence is shown. It does not mean that there is no difference."),
+    ("candidate", "A sign worth following up that this experiment cannot confirm (too few seeds, or unadjusted p)."),
+    (
+        "hidden difference",
+        "AUROC and AP are equivalent within the margin, and a lens metric differs beyond seed noise.",
+    ),
+    ("not visible", "The lens differs, but AUROC or AP is undecided: more positives are needed to call it hidden."),
+    ("head, medium, tail", "Groups of classes by training prevalence."),
+)
+
+
+def metric_name(metric: str) -> str:
+    """The printed name of a metric; an unknown one is printed as it is.
+
+    >>> metric_name("auroc"), metric_name("my_metric")
+    ('AUROC', 'my metric')
+    """
+    return _METRICS.get(metric, metric.replace("_", " "))
+
+
+def metric_meaning(metric: str) -> str:
+    """One sentence on what the metric measures, or nothing for an unknown one."""
+    return _METRIC_MEANINGS.get("ap" if metric == "average_precision" else metric, "")
