@@ -29,7 +29,7 @@ def _class_means(logits, targets):
 
 def _loss(s, variant="corrected"):
     loss = Uncertainty(variant=variant)(COUNTS).loss.double()
-    loss.log_variance.data.copy_(torch.tensor(s))
+    loss.log_variance.data.copy_(torch.tensor(s, dtype=torch.float64))
     return loss
 
 
