@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tailscope.alignment import METRICS
-from tailscope.core import InputError
+from tailscope.core import InputError, resize_bilinear
 
 
 def within(mask: np.ndarray, row: int, column: int, tolerance: float) -> bool:
@@ -33,6 +33,18 @@ def test_tied_maxima_give_the_share_of_them_that_hits():
     metric = METRICS.build("pointing_game")
     assert float(metric(saliency, np.array([[True, False, False, False]]))) == 0.5
     assert float(metric(saliency, np.array([[False, False, True, False]]))) == 0.0
+
+
+@pytest.mark.parametrize("cell", [(0, 0), (0, 3), (3, 3), (6, 6)])
+def test_a_map_counts_once_wherever_its_peak_lies_on_the_grid(cell):
+    coarse = np.zeros((7, 7))
+    coarse[cell] = 1.0
+    saliency = resize_bilinear(coarse, (56, 56))
+    rows, columns = slice(cell[0] * 8, cell[0] * 8 + 8), slice(cell[1] * 8, cell[1] * 8 + 8)
+    mask = np.zeros((56, 56), dtype=bool)
+    mask[rows, columns] = True
+    metric = METRICS.build("pointing_game")
+    assert [float(metric(saliency, mask)), float(metric(saliency, ~mask))] == [1.0, 0.0]
 
 
 def test_torchray_needs_a_distance_below_the_tolerance():

@@ -114,7 +114,7 @@ def test_a_map_that_becomes_constant_on_a_coarser_frame_is_degenerate(masks):
 def test_chunks_do_not_change_the_numbers(coarse, masks, monkeypatch):
     whole = score_pairs(coarse, masks, PATIENTS, ALL)
     monkeypatch.setattr(scoring, "_CHUNK_VALUES", 2 * 42)
-    pd.testing.assert_frame_equal(score_pairs(coarse, masks, PATIENTS, ALL), whole, check_exact=False, rtol=1e-7)
+    pd.testing.assert_frame_equal(score_pairs(coarse, masks, PATIENTS, ALL), whole, check_exact=True)
 
 
 def test_the_order_of_the_pairs_does_not_change_their_numbers(coarse, masks):
@@ -128,6 +128,19 @@ def test_a_metric_without_a_fast_crossing_gets_the_same_reference(coarse, masks)
     table = score_pairs(coarse, masks, PATIENTS, {"plain": Plain(), "ap": ALL["pixel_ap"]})
     np.testing.assert_allclose(column(table, "plain", "excess"), column(table, "ap", "excess"), rtol=1e-12)
     assert cross_scores(Plain(), coarse, masks[:, :3, :3]).shape == (5, 5)
+
+
+def test_a_pair_that_the_metric_leaves_undefined_says_so_and_is_left_out_of_references(coarse, masks):
+    @dataclass(frozen=True)
+    class Picky(Plain):
+        def __call__(self, saliency, mask):
+            return np.where(mask[..., 0, 1], np.nan, super().__call__(saliency, mask))
+
+    masks[:, 0, 1] = [True, False, False, False, False]
+    table = score_pairs(coarse, masks, PATIENTS, {"picky": Picky(), "ap": ALL["pixel_ap"]})
+    assert column(table, "picky", "reason") == ["undefined", "", "", "", ""]
+    kept = score_pairs(coarse[1:], masks[1:], PATIENTS[1:], {"ap": ALL["pixel_ap"]})
+    np.testing.assert_allclose(column(table, "picky", "reference")[1:], kept["reference"], rtol=1e-12)
 
 
 def test_published_variants_see_constant_maps_as_they_are(masks):

@@ -52,31 +52,46 @@ def tie_groups(values: Floats, order: Integers, tolerance: float) -> tuple[Pixel
 
 
 @njit(cache=True)
-def grouped_precision(order: Integers, ends: Integers, members: NDArray[np.uint8]) -> Floats:
-    """Average precision of one ranking for N masks at once; tied pixels enter together.
+def owners(starts: Integers, pixels: Pixels, size: int) -> tuple[Integers, Pixels]:
+    """Turn the pixels of each mask into the masks of each of ``size`` pixels, in the same form."""
+    turned = np.zeros(size + 1, dtype=np.int64)
+    for pixel in pixels:
+        turned[pixel + 1] += 1
+    turned = np.cumsum(turned)
+    free = turned[:-1].copy()
+    masks = np.zeros(pixels.size, dtype=np.int32)
+    for mask in range(starts.size - 1):
+        for at in range(starts[mask], starts[mask + 1]):
+            masks[free[pixels[at]]] = mask
+            free[pixels[at]] += 1
+    return turned, masks
+
+
+@njit(cache=True)
+def grouped_precision(order: Integers, ends: Integers, starts: Integers, masks: Pixels, count: int) -> Floats:
+    """Average precision of one ranking for ``count`` masks at once; tied pixels enter together.
 
     Args:
         order: (P,) pixels by falling value.
         ends: (G,) from :func:`tie_groups`.
-        members: (P, N) uint8, 1 where the pixel lies in the mask.
+        starts: (P + 1,) from :func:`owners`.
+        masks: From :func:`owners`.
+        count: N.
 
     Returns:
-        (N,) Σ over groups of (pixels inside the group and the mask)·(precision down to the group); divide by |B|.
+        (N,) Σ over the pixels of each mask of the precision down to the pixel's group; divide by |B|.
     """
-    found = np.zeros(members.shape[1])
-    fresh = np.zeros(members.shape[1])
-    total = np.zeros(members.shape[1])
-    start = 0
+    found = np.zeros(count)
+    total = np.zeros(count)
+    begin = 0
     for end in ends:
-        fresh[:] = 0.0
-        for rank in range(start, end):
-            row = members[order[rank]]
-            for mask in range(row.size):
-                fresh[mask] += row[mask]
-        for mask in range(found.size):
-            found[mask] += fresh[mask]
-            total[mask] += fresh[mask] * found[mask] / end
-        start = end
+        for pixel in order[begin:end]:
+            for at in range(starts[pixel], starts[pixel + 1]):
+                found[masks[at]] += 1.0
+        for pixel in order[begin:end]:
+            for at in range(starts[pixel], starts[pixel + 1]):
+                total[masks[at]] += found[masks[at]] / end
+        begin = end
     return total
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tailscope.alignment._kernels import inside_sums
 from tailscope.alignment.attaining import best_on_grid
 from tailscope.alignment.masking import PixelLists
-from tailscope.alignment.pairing import Pairs, informative
+from tailscope.alignment.pairing import Pairs, informative, values_if_degenerate
 from tailscope.alignment.registry import METRICS, ReferenceKind
 from tailscope.core import InputError
 
@@ -56,6 +56,12 @@ class _Overlap:
         if self.variant == "as_published":
             return values
         return np.asarray(np.where(lists.areas > 0, values, np.nan))
+
+    def of_degenerate(self, pairs: Pairs) -> NDArray[np.float64]:
+        """The value where the map counts as uniform, NaN elsewhere; as published no map does."""
+        if self.variant == "as_published":
+            return np.full(pairs.lead, np.nan)
+        return values_if_degenerate(pairs, self.values)
 
     def scaled(self, maps: NDArray[np.float64]) -> NDArray[np.float64]:
         """(K, P) maps as the ratio sees them, in [0, 1]."""
@@ -131,7 +137,7 @@ class IoR:
         pairs = Pairs.of(saliency, mask)
         if self.threshold is None:
             return pairs.shaped(pairs.areas)
-        return _of_degenerate(self._overlap(), pairs)
+        return self._overlap().of_degenerate(pairs)
 
     def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
         """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
@@ -191,7 +197,7 @@ class IoBB:
         pairs = Pairs.of(saliency, mask)
         if self.threshold is None:
             return pairs.shaped(self._overlap().scaled(pairs.maps).mean(axis=1))
-        return _of_degenerate(self._overlap(), pairs)
+        return self._overlap().of_degenerate(pairs)
 
     def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
         """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
@@ -242,7 +248,7 @@ class IoU:
 
     def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """NaN, but for degenerate maps."""
-        return _of_degenerate(self._overlap(), Pairs.of(saliency, mask))
+        return self._overlap().of_degenerate(Pairs.of(saliency, mask))
 
     def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
         """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
@@ -250,11 +256,3 @@ class IoU:
 
     def _overlap(self) -> _Overlap:
         return _Overlap("union", self.threshold, self.variant)
-
-
-def _of_degenerate(overlap: _Overlap, pairs: Pairs) -> NDArray[np.float64]:
-    """The value itself where the map is degenerate and counts as uniform, NaN elsewhere."""
-    if overlap.variant == "as_published":
-        return np.full(pairs.lead, np.nan)
-    degenerate = informative(pairs.maps)[1].reshape(pairs.lead)
-    return np.asarray(np.where(degenerate, overlap.values(pairs), np.nan))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +62,24 @@ class Pairs:
     def shaped(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(K,) values in the leading shape, NaN where the mask is empty."""
         return np.asarray(np.where(self.masks.any(axis=1), values, np.nan).reshape(self.lead))
+
+
+def values_if_degenerate(pairs: Pairs, score: Callable[[Pairs], NDArray[np.float64]]) -> NDArray[np.float64]:
+    """The scores of the degenerate maps, which count as uniform and are their own reference; NaN for all others.
+
+    Args:
+        pairs: All pairs.
+        score: From K pairs to (K,) values; it sees the degenerate ones only.
+
+    Returns:
+        Values in the leading shape.
+    """
+    degenerate = informative(pairs.maps)[1]
+    values = np.full(degenerate.size, np.nan)
+    if degenerate.any():
+        few = Pairs(pairs.maps[degenerate], pairs.masks[degenerate], (int(degenerate.sum()),), pairs.frame)
+        values[degenerate] = score(few)
+    return values.reshape(pairs.lead)
 
 
 def degenerate_maps(saliency: NDArray[np.floating]) -> NDArray[np.bool_]:

@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.alignment._kernels import grouped_precision, tie_groups, top_area_ious
+from tailscope.alignment._kernels import grouped_precision, owners, tie_groups, top_area_ious
 from tailscope.alignment.attaining import best_on_grid
 from tailscope.alignment.masking import PixelLists
-from tailscope.alignment.pairing import TIE_SHARE, Pairs, informative
+from tailscope.alignment.pairing import TIE_SHARE, Pairs, informative, values_if_degenerate
 from tailscope.alignment.registry import METRICS, ReferenceKind
 
 
@@ -38,10 +38,7 @@ class IouAtArea:
 
     def __call__(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """See the protocol."""
-        pairs = Pairs.of(saliency, mask)
-        maps = informative(pairs.maps)[0]
-        values = [_top_area(row, PixelLists.of(mask[None])) for row, mask in zip(maps, pairs.masks, strict=True)]
-        return pairs.shaped(np.array(values, dtype=np.float64).reshape(-1))
+        return self._values(Pairs.of(saliency, mask))
 
     def cross(self, saliency: NDArray[np.floating], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         """See :class:`~tailscope.alignment.registry.CrossScored`."""
@@ -50,11 +47,16 @@ class IouAtArea:
 
     def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """NaN, but for degenerate maps."""
-        return _of_degenerate(self(saliency, mask), Pairs.of(saliency, mask))
+        return values_if_degenerate(Pairs.of(saliency, mask), self._values)
 
     def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
         """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
         return best_on_grid(self, mask, grid)
+
+    def _values(self, pairs: Pairs) -> NDArray[np.float64]:
+        maps = informative(pairs.maps)[0]
+        values = [_top_area(row, PixelLists.of(mask[None])) for row, mask in zip(maps, pairs.masks, strict=True)]
+        return pairs.shaped(np.array(values, dtype=np.float64).reshape(-1))
 
 
 @METRICS.register("pixel_ap")
@@ -80,32 +82,28 @@ class PixelAp:
 
     def __call__(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """See the protocol."""
-        pairs = Pairs.of(saliency, mask)
-        maps = informative(pairs.maps)[0]
-        values = [_precision(row, _members(mask[None])) for row, mask in zip(maps, pairs.masks, strict=True)]
-        return pairs.shaped(np.array(values, dtype=np.float64).reshape(-1))
+        return self._values(Pairs.of(saliency, mask))
 
     def cross(self, saliency: NDArray[np.floating], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         """See :class:`~tailscope.alignment.registry.CrossScored`."""
-        members = _members(masks.reshape(len(masks), -1))
-        return np.array([_precision(row, members) for row in _rows(saliency)]).reshape(len(saliency), len(masks))
+        return _precision(_rows(saliency), masks.reshape(len(masks), -1))
 
     def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """NaN, but for degenerate maps."""
-        return _of_degenerate(self(saliency, mask), Pairs.of(saliency, mask))
+        return values_if_degenerate(Pairs.of(saliency, mask), self._values)
 
     def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
         """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
         return best_on_grid(self, mask, grid)
 
+    def _values(self, pairs: Pairs) -> NDArray[np.float64]:
+        maps = informative(pairs.maps)[0]
+        values = [_precision(row[None], mask[None])[0] for row, mask in zip(maps, pairs.masks, strict=True)]
+        return pairs.shaped(np.array(values, dtype=np.float64).reshape(-1))
+
 
 def _rows(saliency: NDArray[np.floating]) -> NDArray[np.float64]:
     return informative(np.asarray(saliency, dtype=np.float64).reshape(len(saliency), -1))[0]
-
-
-def _members(masks: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(N, P) masks by pixel: one pixel's memberships lie together."""
-    return np.ascontiguousarray(masks.T).view(np.uint8)
 
 
 def _ranked(row: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
@@ -120,13 +118,14 @@ def _top_area(row: NDArray[np.float64], lists: PixelLists) -> NDArray[np.float64
     return np.asarray(top_area_ious(group, ends, lists.starts, lists.pixels))
 
 
-def _precision(row: NDArray[np.float64], members: NDArray[np.uint8]) -> NDArray[np.float64]:
-    order, _, ends = _ranked(row)
-    areas = members.sum(axis=0, dtype=np.int64)
-    sums = grouped_precision(order, ends, members)
-    return np.asarray(np.where(areas > 0, sums / np.maximum(areas, 1), np.nan))
-
-
-def _of_degenerate(values: NDArray[np.float64], pairs: Pairs) -> NDArray[np.float64]:
-    """The value itself where the map is degenerate and counts as uniform, NaN elsewhere."""
-    return np.asarray(np.where(informative(pairs.maps)[1].reshape(pairs.lead), values, np.nan))
+def _precision(rows: NDArray[np.float64], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(M, P) maps against (N, P) masks: (M, N)."""
+    lists = PixelLists.of(masks)
+    starts, members = owners(lists.starts, lists.pixels, masks.shape[1])
+    values = np.full((len(rows), len(masks)), np.nan)
+    drawn = lists.areas > 0
+    for at, row in enumerate(rows):
+        order, _, ends = _ranked(row)
+        sums = grouped_precision(order, ends, starts, members, len(masks))
+        values[at, drawn] = sums[drawn] / lists.areas[drawn]
+    return values

@@ -37,8 +37,9 @@ def score_pairs(
 
     Returns:
         One row for each (metric, pair), metrics in the given order: ``pair`` (0 … M−1), ``metric``, ``value``,
-        ``reference``, ``excess``, ``degenerate`` (bool), ``reason`` ("", "empty annotation", "degenerate map", "no
-        other patient") and ``area``, the share of the frame that the mask covers.
+        ``reference``, ``excess``, ``degenerate`` (bool), ``reason`` ("", "empty annotation", "degenerate map",
+        "undefined" by the metric, "no other patient" with a defined value) and ``area``, the share of the frame that
+        the mask covers.
 
     Raises:
         InputError: The arrays do not fit each other, or a patient is missing.
@@ -80,7 +81,6 @@ class _Run:
             value[rows] = metric(frames, self.masks[rows])
             degenerate[rows] |= degenerate_maps(frames)
             reference[rows] = self._reference(metric, frames, rows)
-        lonely = np.isnan(reference) & ~self.empty
         area = self.masks.mean(axis=(1, 2))
         columns = {
             "pair": np.arange(count),
@@ -90,7 +90,9 @@ class _Run:
             "excess": value - reference,
             "degenerate": degenerate,
             "reason": np.select(
-                [self.empty, degenerate, lonely], ["empty annotation", "degenerate map", "no other patient"], ""
+                [self.empty, degenerate, np.isnan(value), np.isnan(reference)],
+                ["empty annotation", "degenerate map", "undefined", "no other patient"],
+                default="",
             ),
             "area": area,
         }
@@ -111,8 +113,15 @@ class _Run:
         wanted = np.isnan(reference) & ~self.empty[rows] & others.any(axis=1)
         if wanted.any():
             scores = cross_scores(metric, frames[wanted], self.masks)
-            reference[wanted] = np.where(others[wanted], scores, 0.0).sum(axis=1) / others[wanted].sum(axis=1)
+            reference[wanted] = _mean_where(scores, others[wanted])
         return reference
+
+
+def _mean_where(scores: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(M,) mean of the chosen scores of each row, without those that are undefined; NaN where none is left."""
+    chosen = chosen & ~np.isnan(scores)
+    count = chosen.sum(axis=1)
+    return np.asarray(np.where(count > 0, np.where(chosen, scores, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan))
 
 
 def cross_scores(
