@@ -171,6 +171,15 @@ def test_a_batch_without_any_known_label_has_loss_and_gradient_zero(name, settin
 
 
 @every_treatment
+@pytest.mark.parametrize("target", [-1.0, 0.5, 2.0])
+def test_a_target_that_is_neither_0_nor_1_makes_the_loss_nan(name, settings, target):
+    logits, targets = _batch()
+    targets[3, 1] = target
+
+    assert _plan(name, settings).loss(logits, targets).isnan()
+
+
+@every_treatment
 def test_the_order_of_the_images_does_not_matter(name, settings):
     logits, targets = _batch()
     masked, _ = _masked(targets)

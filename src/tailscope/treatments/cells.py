@@ -19,7 +19,8 @@ class CellLoss(nn.Module, ABC):
 
     Half-precision logits are computed in float32, float64 logits in float64, also under autocast. Masked cells (NaN
     targets) are replaced before the arithmetic, so they put no NaN into the gradient, whatever their logit is.
-    A batch without any known target has the loss 0, with gradient 0.
+    A batch without any known target has the loss 0, with gradient 0. A target that is neither 0 nor 1 nor NaN (a soft
+    label, an unmapped −1) makes the loss NaN, which training refuses.
 
     Args:
         num_classes: K; logits of another width are refused.
@@ -63,7 +64,9 @@ class CellLoss(nn.Module, ABC):
             exact = logits if logits.dtype == torch.float64 else logits.float()
             x = torch.where(known, exact, 0)
             y = torch.where(known, targets, 0).to(exact.dtype)
-            return self._values(x, y, known), known
+            values = self._values(x, y, known)
+            # NaN rather than an error: to raise, every step would wait for the accelerator.
+            return torch.where((y == 0) | (y == 1), values, torch.nan), known
 
     @abstractmethod
     def _values(self, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
