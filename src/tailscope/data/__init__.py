@@ -5,10 +5,26 @@ splits by patient, refuses leakage, and decodes the pixels once into a cache. Co
 `core.Dataset` and `core.ExperimentData`. May import: `core`; never torch.
 """
 
+from tailscope.data.chexpert import CheXpert
 from tailscope.data.chula import ChulaRbc12
 from tailscope.data.csv_tables import CsvTables
+from tailscope.data.inspection import Inspection, inspect_dataset
+from tailscope.data.nih import NihChestXray14
 from tailscope.data.preparation import prepare
+from tailscope.data.recognition import recognise
 from tailscope.data.registry import DATASETS
 from tailscope.data.settings import DataSettings, SplitSettings
 
-__all__ = ["DATASETS", "ChulaRbc12", "CsvTables", "DataSettings", "SplitSettings", "prepare"]
+__all__ = [
+    "DATASETS",
+    "CheXpert",
+    "ChulaRbc12",
+    "CsvTables",
+    "DataSettings",
+    "Inspection",
+    "NihChestXray14",
+    "SplitSettings",
+    "inspect_dataset",
+    "prepare",
+    "recognise",
+]

@@ -17,14 +17,10 @@ from tailscope.data.csv_shapes import BoxFormat, ShapeReader
 from tailscope.data.decoding import raster_size
 from tailscope.data.files import IMAGE_SUFFIXES, FileContent, ImageFiles, inside, require_root
 from tailscope.data.registry import DATASETS
-from tailscope.data.tables import annotation_table, image_table, label_table
+from tailscope.data.tables import STATE_OF, annotation_table, image_table, label_table
 from tailscope.data.text_tables import TextTable, read_text_table
 from tailscope.data.validation import annotation_problems, raise_problems, some
 
-STATE_OF = {"": "unmentioned", "0": "negative", "0.0": "negative", "1": "positive", "1.0": "positive"} | {
-    "-1": "uncertain",
-    "-1.0": "uncertain",
-}
 SPLIT_OF = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(
     ("val", "valid", "validation"), "val"
 )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tailscope.core.artifacts import atomic_write, canonical_json, digest, read_json
 from tailscope.core.errors import DataError, InputError
 from tailscope.data.decoding import decode
+from tailscope.data.validation import raise_problems
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 
@@ -71,8 +72,7 @@ def index_by_name(root: Path, folder: Path) -> dict[str, str]:
         if path.name in index:
             problems.append(f"{path.name} exists twice, as {index[path.name]} and as {relative}; remove one")
         index.setdefault(path.name, relative)
-    if problems:
-        raise DataError(problems)
+    raise_problems(problems)
     return index
 
 
@@ -120,8 +120,7 @@ class FileContent:
                 digests.append(self._one(path, known))
             except OSError as error:
                 problems.append(f"{path} cannot be read ({error.strerror}); restore the file or leave its row out")
-        if problems:
-            raise DataError(problems)
+        raise_problems(problems)
         if memo_path and known != memo:
             with atomic_write(memo_path) as temporary:
                 temporary.write_text(canonical_json(known), encoding="utf-8")

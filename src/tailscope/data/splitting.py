@@ -4,7 +4,9 @@ Source: Sechidis, Tsoumakas, Vlahavas (2011), "On the stratification of multi-la
 stratification). Deviations: what is dealt is a group (a patient) with its counts of positive images, not an image; the
 rarest class is the one with the fewest remaining groups; within it, large groups go first; as long as a split has no
 group of the class, it is served first if the groups would otherwise run out; groups without positives fill up the
-numbers of images; a last pass moves single groups where a class with three or more groups still misses a split.
+numbers of images. Then single groups move where a class with three or more groups still misses a split, and as long as
+a move brings all counts (positives per class, images, groups) nearer to their shares: dealing by one class at a time
+leaves the frequent classes of patients with many images uneven.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from tailscope.core.seeding import generator
 
 Counts = NDArray[np.float64]
+_PASSES = 8  # over all groups; most data sets settle in three
 
 
 def deal(
@@ -48,7 +51,9 @@ def deal(
     np.add.at(counts, group_of, np.column_stack([targets == 1, np.ones(len(targets), dtype=bool)]))
     dealer = _Dealer(counts, np.array(list(shares.values()), dtype=np.float64))
     assigned = dealer.deal()
-    _fill_gaps(counts[:, :-1] > 0, assigned, len(shares))
+    has = counts[:, :-1] > 0
+    _fill_gaps(has, assigned, len(shares))
+    _even_out(np.column_stack([counts, np.ones(len(counts))]), has, assigned, dealer.shares)
     return np.array(list(shares), dtype=np.str_)[assigned[group_of]]
 
 
@@ -107,3 +112,27 @@ def _fill_gaps(has: NDArray[np.bool_], assigned: NDArray[np.int64], splits: int)
                     held[donor] -= has[group]
                     held[split] += has[group]
                     break
+
+
+def _even_out(counts: Counts, has: NDArray[np.bool_], assigned: NDArray[np.int64], shares: Counts) -> None:
+    """Move single groups, in place, while that lowers the sum of (held − wanted)² / wanted; no class leaves a split."""
+    counts = counts[:, counts.sum(axis=0) > 0]
+    wanted = shares[:, None] * counts.sum(axis=0)
+    over = np.stack([counts[assigned == split].sum(axis=0) for split in range(len(shares))]) - wanted
+    held = np.stack([has[assigned == split].sum(axis=0) for split in range(len(shares))])
+    for _ in range(_PASSES):
+        moved = False
+        for group, count in enumerate(counts):
+            donor = assigned[group]
+            change = ((2 * over + count) * count / wanted).sum(axis=1)
+            change += ((count - 2 * over[donor]) * count / wanted[donor]).sum()
+            change[donor] = 0
+            best = int(change.argmin())
+            if change[best] < -1e-9 and not (has[group] & (held[donor] == 1)).any():
+                assigned[group], moved = best, True
+                over[donor] -= count
+                over[best] += count
+                held[donor] -= has[group]
+                held[best] += has[group]
+        if not moved:
+            return

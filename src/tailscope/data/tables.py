@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 
 from tailscope.core.records import ANNOTATION_COLUMNS, IMAGE_COLUMNS
 
+STATE_OF: Mapping[str, str] = {
+    "": "unmentioned",
+    **dict.fromkeys(("0", "0.0"), "negative"),
+    **dict.fromkeys(("1", "1.0"), "positive"),
+    **dict.fromkeys(("-1", "-1.0"), "uncertain"),
+}
 Shape = tuple[str, str, str, Any, tuple[int, int]]  # image_id, class, kind, geometry, (reference height, width)
 
 

@@ -1,0 +1,165 @@
+"""CheXpert, full and small."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from tailscope.core.errors import DataError, InputError
+from tailscope.core.records import Dataset
+from tailscope.data.chexpert_tables import CLASSES, View, read_views
+from tailscope.data.files import FileContent, ImageFiles, require_root, walk_images
+from tailscope.data.registry import DATASETS
+from tailscope.data.tables import annotation_table, image_table, label_table
+from tailscope.data.text_tables import read_text_table
+from tailscope.data.validation import raise_problems, some
+
+_OTHER_TABLES = (("valid.csv", "val"), ("val_labels.csv", "val"), ("test_labels.csv", "test"))
+_TAIL = re.compile(r"patient[^/]+/study[^/]+/[^/]+$")
+
+
+@DATASETS.register("chexpert")
+@dataclass(frozen=True)
+class CheXpert:
+    """224,316 chest radiographs of 65,240 patients, 14 observations mined from reports as 1, 0, -1 or blank.
+
+    Expects ``train.csv`` and, where they are, ``valid.csv`` and ``test_labels.csv``, in the folder or in a
+    ``CheXpert*`` folder below it. Images are found under the listed path, with or without its first folder, or in
+    batch folders by ``patient…/study…/view…``, which is also their id. ``train.csv`` is the published training split,
+    ``valid.csv`` validation, ``test_labels.csv`` test. Labels belong to a study and stand on each of its views.
+
+    Args:
+        views: ``frontal``, or ``all``.
+        missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them.
+        train_table: Name of the training table, e.g. ``train_visualCheXbert.csv``.
+
+    Source: Irvin et al. (2019), "CheXpert: a large chest radiograph dataset with uncertainty labels and expert
+    comparison", AAAI.
+    """
+
+    views: Literal["frontal", "all"] = "frontal"
+    missing: Literal["error", "skip"] = "error"
+    train_table: str = "train.csv"
+
+    def __post_init__(self) -> None:
+        if self.views not in ("frontal", "all"):
+            raise InputError(f"`views` must be frontal or all; got {self.views!r}")
+        if self.missing not in ("error", "skip"):
+            raise InputError(f"`missing` must be error or skip; got {self.missing!r}")
+
+    def __call__(self, root: Path | None) -> Dataset:
+        """Read the folder.
+
+        Raises:
+            DataError: Tables, rows or files are missing or wrong; all at once.
+        """
+        root = require_root(root, "chexpert")
+        listed, problems = self._read(root)
+        chosen = [view for view in listed if view.is_frontal or self.views == "all"]
+        paths = _Finder(root).find([view.path for view in chosen])
+        absent = [view.path for view, path in zip(chosen, paths, strict=True) if path is None]
+        raise_problems([*problems, *self._missing_problems(root, absent, len(chosen))])
+        used = [(view, path) for view, path in zip(chosen, paths, strict=True) if path is not None]
+        images = _image_table(used)
+        files = ImageFiles(root, tuple(images["path"]), grey=True)
+        states = np.array([view.states for view, _ in used], dtype=object).reshape(len(used), len(CLASSES))
+        return Dataset(
+            name="chexpert",
+            classes=CLASSES,
+            images=images,
+            labels=label_table([view.image_id for view, _ in used], CLASSES, states, "report"),
+            annotations=annotation_table([], "none"),
+            read_pixels=files,
+            content=FileContent(files),
+            notes=_notes(listed, chosen, absent),
+        )
+
+    def _read(self, root: Path) -> tuple[list[View], list[str]]:
+        views: list[View] = []
+        problems: list[str] = []
+        for name, split in ((self.train_table, "train"), *_OTHER_TABLES):
+            path = find_table(root, name)
+            if path is not None:
+                more, wrong = read_views(read_text_table(path), split)
+                views += more
+                problems += wrong
+        if not views and not problems:
+            raise DataError(f"{root} holds no {self.train_table} with rows; expected CheXpert's tables there")
+        twice = [name for name, count in Counter(view.image_id for view in views).items() if count > 1]
+        if twice:
+            problems.append(f"{len(twice)} images are listed more than once: {some(twice)}; keep one row each")
+        return views, problems
+
+    def _missing_problems(self, root: Path, absent: Sequence[str], listed: int) -> list[str]:
+        if absent and (self.missing == "error" or len(absent) == listed):
+            remedy = "unpack them, or set `missing: skip` to use the others"
+            return [f"{len(absent)} of {listed} listed images are missing below {root}: {some(absent)}; {remedy}"]
+        return []
+
+
+def find_table(root: Path, name: str) -> Path | None:
+    """A table in the folder itself, or else in a ``CheXpert*`` folder below it."""
+    candidates = [root / name, *(folder / name for folder in sorted(root.glob("[Cc]he[Xx]pert*")))]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+class _Finder:
+    """Finds the file of a listed path, cheaply where it lies as listed, by a walk over all folders where not."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._by_tail: dict[str, str] | None = None
+
+    def find(self, paths: Sequence[str]) -> list[str | None]:
+        return [self._one(path) for path in paths]
+
+    def _one(self, path: str) -> str | None:
+        for candidate in (path, path.partition("/")[2]):
+            if candidate and (self.root / candidate).is_file():
+                return candidate
+        tail = _TAIL.search(path)
+        return self._tails().get(tail[0]) if tail else None
+
+    def _tails(self) -> dict[str, str]:
+        if self._by_tail is None:
+            self._by_tail = {}
+            for file in walk_images(self.root):
+                relative = file.relative_to(self.root).as_posix()
+                if match := _TAIL.search(relative):
+                    self._by_tail.setdefault(match[0], relative)
+        return self._by_tail
+
+
+def _image_table(used: list[tuple[View, str]]) -> pd.DataFrame:
+    return image_table(
+        {
+            "image_id": [view.image_id for view, _ in used],
+            "path": [path for _, path in used],
+            "patient_id": [view.patient for view, _ in used],
+            "split": [view.split for view, _ in used],
+            "age": [view.age_years for view, _ in used],
+            "sex": [view.sex for view, _ in used],
+            "view": [view.projection for view, _ in used],
+        }
+    )
+
+
+def _notes(listed: list[View], chosen: list[View], absent: list[str]) -> tuple[str, ...]:
+    notes = [f"{len(chosen)} of {len(listed)} listed views used; blank labels stay unmentioned, -1 uncertain"]
+    odd = sum(view.is_frontal and view.projection in ("LL", "RL") for view in chosen)
+    if odd:
+        notes.append(f"{odd} views are called frontal and projected laterally (LL, RL); they were kept")
+    states: dict[str, tuple[str, ...]] = {}
+    mixed = {view.study for view in listed if states.setdefault(view.study, view.states) != view.states}
+    if mixed:
+        notes.append(f"{len(mixed)} studies carry different labels on their views: {some(sorted(mixed))}")
+    if absent:
+        notes.append(f"{len(absent)} listed images are not on disk and were skipped")
+    return tuple(notes)

@@ -1,0 +1,224 @@
+"""What does a data set hold, and what is wrong with it, before anything is trained?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailscope.core.errors import DataError
+from tailscope.core.records import SPLITS, STATES, ClassCounts, Dataset
+from tailscope.data.cache import Progress
+from tailscope.data.leakage import duplicates, leakage_problems
+from tailscope.data.preparation import content_digests, patient_clusters
+from tailscope.data.settings import DataSettings
+from tailscope.data.validation import check_dataset
+from tailscope.data.views import state_matrix, view_labels
+
+HEAD_FROM, TAIL_BELOW = 0.10, 0.01  # METHODS section 1
+_THREADS = 2
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a data set holds.
+
+    Args:
+        name: The source.
+        images: Number of images.
+        patients: Number of patients; of images where no patient is known.
+        patients_known: Whether any image has a patient.
+        classes: One row per class of the settings' view: class, positive, negative, unknown targets, prevalence, ratio
+            (negatives per positive), group (head, medium or tail).
+        states: One row per class of the source: class and the four label states.
+        imbalance: Most positives of a class over fewest; NaN where a class has none.
+        groups_by: ``prevalence``, or ``tertiles`` where one of the prevalence groups would be empty.
+        annotations: One row per (class, kind): class, kind, shapes, images, positive_images.
+        sizes: One row per (height, width, channels) of stored rasters: and images. Empty without decoding.
+        views: One row per published view: view, images.
+        splits: One row per published split: split, images, patients. Empty without one.
+        unreadable: What is wrong with each image that cannot be read. Empty without decoding.
+        duplicates: Groups of images with the same content.
+        leakage: Patients and contents that stand in two published splits.
+        notes: What the source recognised, and what the settings' policies did.
+    """
+
+    name: str
+    images: int
+    patients: int
+    patients_known: bool
+    classes: pd.DataFrame
+    states: pd.DataFrame
+    imbalance: float
+    groups_by: str
+    annotations: pd.DataFrame
+    sizes: pd.DataFrame
+    views: pd.DataFrame
+    splits: pd.DataFrame
+    unreadable: tuple[str, ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    leakage: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def inspect_dataset(
+    dataset: Dataset,
+    settings: DataSettings | None = None,
+    *,
+    cache_dir: Path | None = None,
+    decode: bool = True,
+    progress: Progress | None = None,
+) -> Inspection:
+    """Count, weigh and check a data set.
+
+    Args:
+        dataset: From a source.
+        settings: Whose classes and label policies to count by; None for the defaults.
+        cache_dir: Where file digests are remembered.
+        decode: Read every image, to find broken ones and the sizes.
+        progress: Called with (images done, images in all) while decoding.
+
+    Raises:
+        DataError: The tables contradict each other.
+    """
+    check_dataset(dataset)
+    view = view_labels(dataset, settings or DataSettings())
+    patients = patient_clusters(dataset.images)
+    image_ids = dataset.images["image_id"].to_numpy(dtype=object).astype(np.str_)
+    counts = ClassCounts.from_targets(view.classes, view.targets)
+    groups, groups_by = suggest_groups(counts)
+    content = content_digests(dataset, cache_dir)
+    sizes, unreadable = _decode_all(dataset, progress) if decode else (_size_table([]), ())
+    return Inspection(
+        name=dataset.name,
+        images=len(image_ids),
+        patients=len(np.unique(patients)),
+        patients_known=bool(dataset.images["patient_id"].notna().any()),
+        classes=_class_table(counts, groups, len(image_ids)),
+        states=_state_table(dataset),
+        imbalance=_imbalance(counts),
+        groups_by=groups_by,
+        annotations=_annotation_counts(view.annotations, view.classes, view.targets, image_ids),
+        sizes=sizes,
+        views=_tally(dataset.images["view"], "view"),
+        splits=_split_table(dataset.images["split"], patients),
+        unreadable=unreadable,
+        duplicates=tuple(duplicates(image_ids, content)),
+        leakage=tuple(_published_leakage(dataset.images["split"], image_ids, patients, content)),
+        notes=(*dataset.notes, *view.notes),
+    )
+
+
+def suggest_groups(counts: ClassCounts) -> tuple[tuple[str, ...], str]:
+    """Head, medium or tail per class, and by what: prevalence of 10 % and 1 %, or tertiles where a group is empty.
+
+    >>> suggest_groups(ClassCounts(("a", "b", "c"), (50, 5, 2), (50, 95, 998)))
+    (('head', 'medium', 'tail'), 'prevalence')
+    >>> suggest_groups(ClassCounts(("a", "b", "c"), (50, 40, 30), (50, 60, 70)))
+    (('head', 'medium', 'tail'), 'tertiles')
+    """
+    names = ("head", "medium", "tail")
+    prevalences = np.nan_to_num(np.array(counts.prevalences))
+    groups = np.select([prevalences >= HEAD_FROM, prevalences >= TAIL_BELOW], [0, 1], default=2)
+    if len(set(groups.tolist())) == len(names) or len(groups) < len(names):
+        return tuple(names[group] for group in groups), "prevalence"
+    for group, members in enumerate(np.array_split(np.argsort(-prevalences, kind="stable"), len(names))):
+        groups[members] = group
+    return tuple(names[group] for group in groups), "tertiles"
+
+
+def _class_table(counts: ClassCounts, groups: tuple[str, ...], images: int) -> pd.DataFrame:
+    positives, negatives = np.array(counts.positives), np.array(counts.negatives)
+    ratios = [n / p if p else float("nan") for p, n in zip(counts.positives, counts.negatives, strict=True)]
+    return pd.DataFrame(
+        {
+            "class": list(counts.names),
+            "positive": positives,
+            "negative": negatives,
+            "unknown": images - positives - negatives,
+            "prevalence": list(counts.prevalences),
+            "ratio": ratios,
+            "group": list(groups),
+        }
+    )
+
+
+def _state_table(dataset: Dataset) -> pd.DataFrame:
+    states = state_matrix(dataset, dataset.classes)
+    columns = {name: (states == code).sum(axis=0) for code, name in enumerate(STATES)}
+    return pd.DataFrame({"class": list(dataset.classes), **columns})
+
+
+def _imbalance(counts: ClassCounts) -> float:
+    fewest = min(counts.positives)
+    return max(counts.positives) / fewest if fewest else float("nan")
+
+
+def _annotation_counts(
+    annotations: pd.DataFrame, classes: tuple[str, ...], targets: NDArray[np.float32], image_ids: NDArray[np.str_]
+) -> pd.DataFrame:
+    rows = pd.Index(image_ids).get_indexer(pd.Index(annotations["image_id"]))
+    columns = pd.Index(list(classes)).get_indexer(pd.Index(annotations["class"]))
+    shapes = annotations[["class", "kind", "image_id"]].assign(positive=targets[rows, columns] == 1)
+    found = []
+    for (name, kind), group in shapes.groupby(["class", "kind"]):
+        positive = group[group["positive"]]["image_id"].nunique()
+        found.append((name, kind, len(group), group["image_id"].nunique(), positive))
+    return pd.DataFrame(found, columns=["class", "kind", "shapes", "images", "positive_images"])
+
+
+def _split_table(published: pd.Series, patients: NDArray[np.str_]) -> pd.DataFrame:
+    found = [
+        (name, int((published == name).sum()), len(set(patients[(published == name).to_numpy()].tolist())))
+        for name in SPLITS
+        if (published == name).any()
+    ]
+    return pd.DataFrame(found, columns=["split", "images", "patients"])
+
+
+def _tally(values: pd.Series, name: str) -> pd.DataFrame:
+    counted = values.dropna().astype(str).value_counts().sort_index()
+    return pd.DataFrame({name: counted.index.tolist(), "images": counted.to_numpy()})
+
+
+def _published_leakage(
+    published: pd.Series, image_ids: NDArray[np.str_], patients: NDArray[np.str_], content: list[str]
+) -> list[str]:
+    given = published.notna().to_numpy()
+    split = published[given].to_numpy(dtype=object).astype(np.str_)
+    return leakage_problems(image_ids[given], patients[given], np.array(content)[given].tolist(), split)
+
+
+def _decode_all(dataset: Dataset, progress: Progress | None) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    shapes, problems = [], []
+    for done, result in enumerate(_shapes(dataset), 1):
+        if isinstance(result, str):
+            problems.append(result)
+        else:
+            shapes.append(result)
+        if progress:
+            progress(done, len(dataset.images))
+    return _size_table(shapes), tuple(problems)
+
+
+def _shapes(dataset: Dataset) -> Iterator[tuple[int, int, int] | str]:
+    def one(row: int) -> tuple[int, int, int] | str:
+        try:
+            shape = dataset.read_pixels(row).shape
+        except DataError as error:
+            return str(error)
+        return shape[0], shape[1], 1 if len(shape) == 2 else shape[2]
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        yield from pool.map(one, range(len(dataset.images)))
+
+
+def _size_table(shapes: list[tuple[int, int, int]]) -> pd.DataFrame:
+    columns = ["height", "width", "channels"]
+    table = pd.DataFrame(shapes, columns=columns)
+    return table.groupby(columns).size().rename("images").reset_index()
