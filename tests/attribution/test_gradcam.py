@@ -116,6 +116,23 @@ def test_a_slow_version_with_one_image_and_one_class_at_a_time_gives_the_same_ma
     torch.testing.assert_close(maps.flatten(0, 1), torch.stack(rows), rtol=1e-4, atol=1e-7)
 
 
+def test_captum_gives_the_same_maps_where_relu_is_not_all_that_follows() -> None:
+    class Branching(TinyNet):
+        def forward(self, x: Tensor) -> Tensor:
+            maps = self.features(x) - 0.2
+            maps = self.mix(maps)
+            return self.classifier((functional.relu(maps) + 0.1 * maps).mean(dim=(2, 3)))
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix = nn.Conv2d(32, 32, 1)
+
+    network = Branching().eval()
+    expected = LayerGradCam(network, network.mix).attribute(images(), target=2, relu_attributions=False).detach()
+    maps = GradCam("mix", relu=False)(network, images(), [2])
+    torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-7)
+
+
 def test_auto_takes_the_last_map() -> None:
     network = TinyNet()
     assert torch.equal(GradCam()(network, images(), [1]), GradCam("features.10")(network, images(), [1]))

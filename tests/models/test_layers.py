@@ -74,6 +74,11 @@ def test_token_layers_are_refused(layer: str) -> None:
         find_layer(module, (3, 160, 160), layer)
 
 
+def test_maps_with_the_channels_last_are_refused() -> None:
+    with pytest.raises(InputError, match=r"'stages' must give maps .* got \(1, 4, 4, 64\) with the channels last"):
+        find_layer(timm.create_model("test_mambaout"), (3, 128, 128))
+
+
 def test_a_layer_that_does_not_run_is_refused() -> None:
     module = nn.Sequential(nn.Conv2d(1, 1, 1))
     module.spare = nn.Module()

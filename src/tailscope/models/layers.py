@@ -55,13 +55,13 @@ def find_layer(
 
     Args:
         module: The network.
-        example: Images (B, C, H, W), or the shape (C, H, W) of one, for which zeros serve.
+        example: Images (B, C, H, W), of which the first is used, or the shape (C, H, W) of one, for which zeros serve.
         layer: A dotted name, or ``"auto"``.
         coarse: Warn of a grid with fewer rows or columns than this; 0 never warns.
 
     Raises:
         UnknownNameError: The network has no layer of this name.
-        InputError: The layer gives no map (tokens, a vector), does not run, or ``auto`` finds none.
+        InputError: The layer gives no map (tokens, a vector, channels last), does not run, or ``auto`` finds none.
 
     Warns:
         CoarseGridWarning: Fewer than ``coarse`` rows or columns.
@@ -75,7 +75,10 @@ def find_layer(
     if layer != "auto":
         require_layer(layers, layer)
     outputs = _run(module, layers, _as_batch(module, example))
-    found = _last_map(outputs) if layer == "auto" else _named(outputs, layer)
+    output = _last_map(outputs) if layer == "auto" else _named(outputs, layer)
+    _refuse_channels_last(module, output)
+    _, channels, *grid = output.tensor.shape
+    found = Layer(output.name, channels, (grid[0], grid[1]))
     if min(found.grid) < coarse:
         message = (
             f"the grid of layer {found.name!r} is {found.grid[0]} × {found.grid[1]}, coarser than {coarse} × {coarse}: "
@@ -87,7 +90,7 @@ def find_layer(
 
 def _as_batch(module: nn.Module, example: Tensor | tuple[int, ...]) -> Tensor:
     if isinstance(example, Tensor):
-        images = example
+        images = example[:1]
     else:
         weight = next(iter(module.parameters()), torch.empty(0))
         images = torch.zeros(example if len(example) == 4 else (1, *example), dtype=weight.dtype, device=weight.device)
@@ -123,7 +126,7 @@ def _same_random_state(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _last_map(outputs: list[_Output]) -> Layer:
+def _last_map(outputs: list[_Output]) -> _Output:
     last = max((place for place, output in enumerate(outputs) if output.is_map and output.name), default=None)
     if last is None:
         raise InputError("the network gives no map (B, C, h, w) of more than one cell; use larger images")
@@ -133,10 +136,10 @@ def _last_map(outputs: list[_Output]) -> Layer:
             f"the network goes on with tokens after its last map ({tokens[-1]!r} gives (B, tokens, C)), which is not "
             "supported; name a layer that gives maps (B, C, h, w), or choose a convolutional network"
         )
-    return _describe(outputs[last])
+    return outputs[last]
 
 
-def _named(outputs: list[_Output], name: str) -> Layer:
+def _named(outputs: list[_Output], name: str) -> _Output:
     mine = [output for output in outputs if output.name == name]
     if not mine:
         raise InputError(f"layer {name!r} gives no tensor in a forward pass; choose a layer that runs and gives one")
@@ -145,9 +148,14 @@ def _named(outputs: list[_Output], name: str) -> Layer:
             f"layer {name!r} must give maps (B, C, h, w); got the shape {tuple(mine[-1].tensor.shape)}: "
             "choose a layer before pooling or flattening (tokens are not supported)"
         )
-    return _describe(mine[-1])
+    return mine[-1]
 
 
-def _describe(output: _Output) -> Layer:
-    _, channels, rows, columns = output.tensor.shape
-    return Layer(output.name, channels, (rows, columns))
+def _refuse_channels_last(module: nn.Module, output: _Output) -> None:
+    """Timm states the width of the last map; found on the last axis only, the maps are (B, h, w, C)."""
+    width = getattr(module, "num_features", None)
+    if width == output.tensor.shape[-1] != output.tensor.shape[1]:
+        raise InputError(
+            f"layer {output.name!r} must give maps (B, C, h, w); got {tuple(output.tensor.shape)} with the channels "
+            "last, which is not supported: choose another network"
+        )
