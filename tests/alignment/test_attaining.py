@@ -16,7 +16,7 @@ def test_the_oracles_come_close_to_the_best_of_all_binary_maps_on_a_tiny_grid(na
     metric = METRICS.build(name)
     binary = np.array(list(product((0.0, 1.0), repeat=4))).reshape(-1, 2, 2)[1:]
     best = metric(resize_bilinear(binary, (6, 6)), mask).max()
-    assert metric.attainable(mask, (2, 2)) >= 0.75 * best
+    assert metric.attainable(mask, (2, 2)) >= 0.9 * best
 
 
 def test_the_best_single_cell_attains_the_mass_of_its_tent():

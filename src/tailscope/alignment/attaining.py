@@ -19,9 +19,9 @@ def best_on_grid(
 ) -> float:
     """The best value among oracle maps on ``grid`` after bilinear resizing to the frame of ``mask``.
 
-    The oracles: the share of each grid cell's bilinear tent that lies inside the mask; the cells that reach half,
-    and nine tenths, of the best share; and single cells, the eight best. The value is attained by one of them, so it
-    is a lower bound of the best attainable value.
+    The oracles: the share of each grid cell's bilinear tent that lies inside the mask; its square; the k best cells
+    as a plateau, for k growing by about a half each, up to all that touch the mask; and single cells, the eight best.
+    The value is attained by one of them, so it is a lower bound of the best attainable value.
 
     Args:
         metric: A metric for which higher is better.
@@ -61,7 +61,11 @@ def _shares(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.float6
 
 def _oracles(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """(Q, h, w) candidate maps."""
-    best = np.argsort(-shares, axis=None, kind="stable")[:_PEAKS]
-    peaks = np.eye(shares.size)[best].reshape(-1, *shares.shape)
-    plateaus = [shares >= share * shares.max() for share in (0.5, 0.9)]
-    return np.concatenate([np.stack([shares, *plateaus]), peaks])
+    order = np.argsort(-shares, axis=None, kind="stable")
+    rank = np.empty(shares.size, dtype=np.int64)
+    rank[order] = np.arange(shares.size)
+    touching = int((shares > 0).sum())
+    sizes = sorted({touching, *(int(1.5**power) for power in range(2, 20) if 1.5**power < touching)})
+    plateaus = np.array([(rank < size).reshape(shares.shape) for size in sizes], dtype=np.float64)
+    peaks = np.eye(shares.size)[order[:_PEAKS]].reshape(-1, *shares.shape)
+    return np.concatenate([np.stack([shares, shares**2]), plateaus, peaks])
