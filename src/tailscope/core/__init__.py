@@ -28,6 +28,7 @@ from tailscope.core.errors import (
     UnknownNameError,
 )
 from tailscope.core.geometry import Placement, decode_rle, encode_rle, rasterise
+from tailscope.core.progress import Advance, Progress, SilentProgress
 from tailscope.core.records import (
     ANNOTATION_COLUMNS,
     IMAGE_COLUMNS,
@@ -49,6 +50,7 @@ __all__ = [
     "LABEL_COLUMNS",
     "SPLITS",
     "STATES",
+    "Advance",
     "ClassCounts",
     "ConfigurationError",
     "DataError",
@@ -61,7 +63,9 @@ __all__ = [
     "MismatchError",
     "MissingExtraError",
     "Placement",
+    "Progress",
     "Registry",
+    "SilentProgress",
     "TailscopeError",
     "TrainingError",
     "UnknownNameError",

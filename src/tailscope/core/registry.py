@@ -88,7 +88,7 @@ class Registry(Generic[Built]):
         """The names of the settings of the choice called ``name``."""
         return tuple(inspect.signature(self.find(name)).parameters)
 
-    def build(self, name: str, **settings: Any) -> Built:
+    def build(self, name: str, /, **settings: Any) -> Built:
         """Make the choice called ``name``, with these settings.
 
         Raises:

@@ -1,0 +1,28 @@
+"""Turn errors into one clear message and an exit code: 1 failed, 2 the user's input is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from tailscope.core.errors import InputError, TailscopeError
+
+FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Print what went wrong without a traceback and leave with the right code; a bug of ours keeps its traceback."""
+    try:
+        yield
+    except InputError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    except TailscopeError as error:
+        typer.echo(f"Failed: {error}", err=True)
+        raise typer.Exit(FAILED) from None
+    except KeyboardInterrupt:
+        typer.echo("Stopped. Nothing is lost: run the same command again to go on.", err=True)
+        raise typer.Exit(INTERRUPTED) from None

@@ -1,0 +1,84 @@
+"""``tailscope data inspect``: what a data set holds, before any training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from rich.console import Console
+
+from tailscope.cli.tables import frame_table
+from tailscope.core import ConfigurationError, Dataset, InputError, Progress
+from tailscope.data import DATASETS, DataSettings, Inspection, inspect_dataset
+
+_SHOWN = 10
+
+
+def print_inspection(source: str, root: Path | None, settings: tuple[str, ...], progress: Progress) -> None:
+    """Print counts, imbalance, annotations, broken files and leakage of a source, or of a configuration's data."""
+    dataset, view = _open(source, root, settings)
+    with progress.task("reading images", len(dataset.images)) as advance:
+        done = 0
+
+        def report(now: int, _: int) -> None:
+            nonlocal done
+            advance(now - done)
+            done = now
+
+        found = inspect_dataset(dataset, view, progress=report)
+    _print(found, Console())
+
+
+def _open(source: str, root: Path | None, settings: tuple[str, ...]) -> tuple[Dataset, DataSettings | None]:
+    if source.endswith((".yaml", ".yml")):
+        from tailscope.experiment import load_config  # a configuration names networks, so torch is needed only here
+
+        config = load_config(Path(source), settings)
+        section = config.data
+        return DATASETS.build(section.source, **section.args)(root or section.root), section.view()
+    return DATASETS.build(source, **_values(settings))(root), None
+
+
+def _values(settings: tuple[str, ...]) -> dict[str, Any]:
+    values = {}
+    for setting in settings:
+        key, sign, text = setting.partition("=")
+        if not sign:
+            raise ConfigurationError(f"--set {setting!r}: expected key=value, e.g. labels=train.csv")
+        try:
+            values[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {setting!r}: the value is not YAML: {error}") from None
+    return values
+
+
+def _print(found: Inspection, console: Console) -> None:
+    who = f"{found.patients:,} patients" if found.patients_known else "no patient known: each image is its own group"
+    console.print(f"{found.name}: {found.images:,} images, {who}", style="bold", highlight=False)
+    _section(console, "Classes", found.classes, f"imbalance {found.imbalance:,.0f} : 1, groups by {found.groups_by}")
+    _section(console, "Label states", found.states, "blank (unmentioned) is not negative until a policy says so")
+    _section(console, "Annotations", found.annotations, "none" if found.annotations.empty else "")
+    for title, table in (("Stored sizes", found.sizes), ("Views", found.views), ("Published splits", found.splits)):
+        if len(table):
+            _section(console, title, table.head(_SHOWN), "")
+    _list(console, "Unreadable images", found.unreadable)
+    _list(console, "Identical images", tuple(", ".join(group) for group in found.duplicates))
+    _list(console, "Leakage between published splits", found.leakage)
+    for note in found.notes:
+        console.print(f"note: {note}", markup=False, highlight=False)
+
+
+def _section(console: Console, title: str, table: pd.DataFrame, remark: str) -> None:
+    console.print(f"\n{title}" + (f" ({remark})" if remark else ""), style="bold", highlight=False)
+    if len(table):
+        console.print(frame_table(table))
+
+
+def _list(console: Console, title: str, lines: tuple[str, ...]) -> None:
+    console.print(f"\n{title}: {len(lines) or 'none'}", style="bold", highlight=False)
+    for line in lines[:_SHOWN]:
+        console.print(f"  {line}", markup=False, highlight=False)
+    if len(lines) > _SHOWN:
+        console.print(f"  … and {len(lines) - _SHOWN} more")

@@ -1,0 +1,74 @@
+"""The commands that conduct an experiment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from tailscope import experiment
+from tailscope.cli.tables import frame_table
+from tailscope.core import Progress, SilentProgress
+from tailscope.experiment import ExperimentConfig, ExperimentResult
+
+
+def run_demo(out: Path, overrides: tuple[str, ...], progress: Progress) -> None:
+    """Conduct the demo and say what was found."""
+    progress.say("The demo trains 3 treatments × 2 seeds on generated chest radiographs and looks into the networks.")
+    _tell(experiment.run(experiment.demo_configuration(overrides), out, progress=progress))
+
+
+def run_experiment(
+    configuration: Path, out: Path | None, overrides: tuple[str, ...], *, dry_run: bool, progress: Progress
+) -> None:
+    """Conduct an experiment, or show its plan."""
+    config = experiment.load_config(configuration, overrides)
+    folder = out or Path(config.name)
+    if dry_run:
+        _show_plan(config, folder, progress)
+    else:
+        _tell(experiment.run(config, folder, progress=progress))
+
+
+def rewrite_report(folder: Path) -> None:
+    """Write the page again."""
+    _tell(experiment.rewrite_report(folder, SilentProgress()))
+
+
+def print_schema() -> None:
+    """Print the JSON schema of a configuration."""
+    typer.echo(json.dumps(experiment.schema(), indent=2))
+
+
+def _tell(result: ExperimentResult) -> None:
+    console = Console()
+    estimates = result.table("estimates")
+    for lens, metrics in (("performance", ("auroc", "average_precision")), ("alignment", ("mass_inside",))):
+        for metric in metrics:
+            _show_estimates(console, estimates[(estimates["lens"] == lens) & (estimates["metric"] == metric)], metric)
+    console.print()
+    for sentence in result.sentences:
+        console.print(f"• {sentence}", markup=False, highlight=False)
+    console.print(f"\nReport: {result.report.resolve().as_posix()}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_estimates(console: Console, table, metric: str) -> None:  # type: ignore[no-untyped-def]
+    if table.empty:
+        return
+    wide = table.pivot(index="class", columns="arm", values="value").loc[table["class"].drop_duplicates()]
+    console.print(frame_table(wide[table["arm"].drop_duplicates()].reset_index(), title=f"\n{metric}"))
+
+
+def _show_plan(config: ExperimentConfig, folder: Path, progress: Progress) -> None:
+    plan = experiment.dry_run(config, folder, progress)
+    console = Console()
+    console.print(frame_table(plan.runs, title="\nRuns, in the order of work"))
+    console.print(frame_table(plan.classes, title="\nImages per class and split"))
+    console.print("\nIt needs", style="bold")
+    for what, much in plan.needs:
+        console.print(f"  {what}: {much}", markup=False, highlight=False)
+    for note in plan.notes:
+        console.print(f"  note: {note}", markup=False, highlight=False)
+    console.print("\nNothing was trained.")

@@ -1,0 +1,96 @@
+"""From evidence to findings: every arm against control, and the differences that AUROC and AP hide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tailscope.core import Progress, digest, write_table
+from tailscope.experiment.config import CompareSection, ExperimentConfig
+from tailscope.experiment.fitting import test_logits
+from tailscope.experiment.folder import ExperimentFolder, Stage
+from tailscope.experiment.lens_samples import COUNT_METRICS, crossfit_samples, pair_samples
+from tailscope.experiment.performance_samples import performance_samples
+from tailscope.experiment.test_set import RunGrid, TestSet
+from tailscope.stats import ComparisonSettings, MetricSamples, arm_estimate, compare, hidden_differences
+
+PRIMARY = ("mass_inside", "best_iou_matched")
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The tables of a comparison; columns as in :mod:`tailscope.stats`.
+
+    Args:
+        findings: One row per lens metric, class and arm.
+        hidden: Hidden differences, candidates, and differences that are not visible.
+        estimates: One row per lens metric, class and arm: value with its 95 % interval.
+    """
+
+    findings: pd.DataFrame
+    hidden: pd.DataFrame
+    estimates: pd.DataFrame
+
+
+def comparison_settings(section: CompareSection) -> ComparisonSettings:
+    """The settings of the statistics; part of the frozen analysis plan."""
+    return ComparisonSettings(
+        equivalence_margin=section.equivalence_margin, lens_margin=section.lens_margin, primary=PRIMARY
+    )
+
+
+def compare_runs(
+    folder: ExperimentFolder, config: ExperimentConfig, test: TestSet, grid: RunGrid, progress: Progress
+) -> Comparison:
+    """Compare all runs and write ``findings.parquet``, ``hidden_differences.parquet`` and ``estimates.parquet``."""
+    paths = [folder.findings, folder.path / "hidden_differences.parquet", folder.path / "estimates.parquet"]
+    stage = Stage.of(folder.path / "findings.stage.json", tuple(paths), _inputs(folder, config, grid))
+    if stage.is_done:
+        return Comparison(*(pd.read_parquet(path) for path in paths))
+    progress.say(f"comparing {len(config.arms)} arms over {len(config.seeds)} seeds")
+    samples = all_samples(folder, config, test, grid)
+    settings = comparison_settings(config.compare)
+    findings = compare(samples, settings)
+    found = Comparison(findings, hidden_differences(findings, settings), estimate_table(samples))
+    for path, table in zip(paths, (found.findings, found.hidden, found.estimates), strict=True):
+        write_table(path, table)
+    stage.finish()
+    return found
+
+
+def all_samples(
+    folder: ExperimentFolder, config: ExperimentConfig, test: TestSet, grid: RunGrid
+) -> list[MetricSamples]:
+    """The values of every lens, read from predictions and evidence alone."""
+    logits = np.stack([test_logits(folder, run, test.classes) for run in grid.names])
+    samples = list(performance_samples(test, grid, logits))
+    if config.lenses.alignment is not None:
+        samples += pair_samples(test, grid, "alignment", folder.table("alignment", grid.names))
+    if config.lenses.dissection is not None:
+        samples += crossfit_samples(test, grid, folder)
+        table = folder.table("dissection", grid.names)
+        samples += pair_samples(test, grid, "dissection", table[table["metric"].isin(COUNT_METRICS)])
+    return samples
+
+
+def estimate_table(samples: list[MetricSamples]) -> pd.DataFrame:
+    """Value and 95 % interval of every arm."""
+    records = []
+    for cell in samples:
+        for number, arm in enumerate(cell.arms):
+            record = {
+                "lens": cell.lens, "metric": cell.metric, "class": cell.class_name, "group": cell.group, "arm": arm,
+            }  # fmt: skip
+            estimate = arm_estimate(cell, number)
+            numbers = {"value": estimate.value, "lo": estimate.lo, "hi": estimate.hi}
+            records.append({**record, **numbers, "n": cell.n, "patients": cell.patients, "reason": estimate.reason})
+    return pd.DataFrame(records)
+
+
+def _inputs(folder: ExperimentFolder, config: ExperimentConfig, grid: RunGrid) -> dict[str, object]:
+    lenses = [name for name in ("alignment", "dissection") if getattr(config.lenses, name) is not None]
+    files = [folder.evidence(lens, run) for lens in lenses for run in grid.names]
+    files += [folder.run(run) / "predictions.parquet" for run in grid.names]
+    return {"runs": grid.names, "compare": config.compare.model_dump(), "files": [digest(path) for path in files]}

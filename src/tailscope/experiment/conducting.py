@@ -1,0 +1,154 @@
+"""Conduct an experiment: prepare, train, look, compare, report; each stage is skipped when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tailscope import __version__
+from tailscope.core import Progress, SilentProgress, folder_lock
+from tailscope.experiment.comparing import Comparison, compare_runs, comparison_settings
+from tailscope.experiment.config import ExperimentConfig
+from tailscope.experiment.fitting import is_fitted, make_run, trained_network
+from tailscope.experiment.folder import ExperimentFolder, Stage
+from tailscope.experiment.plan import Run, planned_runs
+from tailscope.experiment.preparing import Prepared, open_folder, prepare_experiment
+from tailscope.experiment.reading import load_config, require_folder, validate_config
+from tailscope.experiment.reporting import report_content
+from tailscope.experiment.result import ExperimentResult
+from tailscope.experiment.saliency import look_at_alignment, maps_path
+from tailscope.experiment.test_set import RunGrid, TestSet
+from tailscope.experiment.timing import Timings
+from tailscope.experiment.units import crossfit_path, layer_path, look_at_units
+from tailscope.models import Network
+from tailscope.report import ReportContent, three_sentences, write_report
+
+
+def run(
+    configuration: str | Path | dict[str, Any] | ExperimentConfig,
+    out: str | Path | None = None,
+    *,
+    overrides: tuple[str, ...] = (),
+    progress: Progress | None = None,
+) -> ExperimentResult:
+    """Take an experiment from images to its report; what is done already is not done again.
+
+    Args:
+        configuration: A YAML file, its content as plain values, or a validated configuration.
+        out: The experiment's folder, by default ``./<name>``.
+        overrides: ``key.key=value`` each, for a YAML file.
+        progress: Where progress goes; silent by default.
+
+    Returns:
+        The findings, tables and paths.
+
+    Raises:
+        InputError: The configuration, the data or the folder is wrong; raised before any training.
+        TrainingError: Training failed.
+        LockedError: Another process works in the folder.
+    """
+    config = read_configuration(configuration, overrides)
+    folder = ExperimentFolder(Path(out) if out is not None else Path(config.name))
+    with folder_lock(folder.path):
+        return _conduct(config, folder, progress or SilentProgress())
+
+
+def read_configuration(
+    configuration: str | Path | dict[str, Any] | ExperimentConfig, overrides: tuple[str, ...] = ()
+) -> ExperimentConfig:
+    """A validated configuration from any of its forms."""
+    if isinstance(configuration, ExperimentConfig):
+        return configuration
+    if isinstance(configuration, dict):
+        return validate_config(configuration)
+    return load_config(Path(configuration), overrides)
+
+
+def rewrite_report(path: Path, progress: Progress | None = None) -> ExperimentResult:
+    """Compare again and write the page again; trains nothing.
+
+    Raises:
+        InputError: The folder is no experiment, or a run of it is not finished.
+    """
+    folder = ExperimentFolder(require_folder(path))
+    return run(folder.config, path, progress=progress)
+
+
+def _conduct(config: ExperimentConfig, folder: ExperimentFolder, progress: Progress) -> ExperimentResult:
+    timings = Timings(folder.timings)
+    with timings.stage("data"):
+        prepared = prepare_experiment(config, folder, progress)
+        for note in prepared.notes:
+            progress.say(f"note: {note}")
+        open_folder(prepared, config, folder, comparison_settings(config.compare))
+    runs = planned_runs(config, prepared.data)
+    for number, one in enumerate(runs, 1):
+        progress.say(f"run {number} of {len(runs)}: {one.name}{' (done)' if is_fitted(folder, one) else ''}")
+        with timings.stage("training"):
+            if not is_fitted(folder, one):
+                make_run(folder, config, prepared.data, one, progress)
+        _look(folder, prepared, one, timings, progress)
+    grid = RunGrid.of(runs, config.arms, config.seeds)
+    test = TestSet.of(prepared.data, config.compare.resamples, config.compare.seed)
+    with timings.stage("comparison"):
+        comparison = compare_runs(folder, prepared.config, test, grid, progress)
+    with timings.stage("report"):
+        return _report(folder, prepared, grid, comparison)
+
+
+def _look(folder: ExperimentFolder, prepared: Prepared, one: Run, timings: Timings, progress: Progress) -> None:
+    config, data = prepared.config, prepared.data
+    network: list[Network] = []
+
+    def loaded() -> Network:
+        if not network:
+            network.append(trained_network(folder, config, data, one))
+        return network[0]
+
+    alignment, dissection = config.lenses.alignment, config.lenses.dissection
+    if alignment is not None:
+        outputs = [maps_path(folder, one.name, method.name) for method in alignment.attributions]
+        with timings.stage("alignment"):
+            _once(folder, "alignment", one, alignment.model_dump(), outputs)(
+                lambda: look_at_alignment(folder, one, loaded(), data, alignment, progress)
+            )
+    if dissection is not None:
+        outputs = [crossfit_path(folder, one.name), layer_path(folder, one.name)]
+        with timings.stage("dissection"):
+            _once(folder, "dissection", one, dissection.model_dump(), outputs)(
+                lambda: look_at_units(folder, one, loaded(), data, dissection, progress)
+            )
+
+
+def _once(
+    folder: ExperimentFolder, lens: str, one: Run, settings: dict[str, Any], outputs: list[Path]
+) -> Callable[[Callable[[], None]], None]:
+    """Do the work of a lens on a run unless its evidence is there and its inputs are unchanged."""
+    marker = folder.evidence_file(lens, f"stage-{one.name}.json")
+    stage = Stage.of(marker, (folder.evidence(lens, one.name), *outputs), one.name, settings, __version__)
+
+    def do(work: Callable[[], None]) -> None:
+        if not stage.is_done:
+            work()
+            stage.finish()
+
+    return do
+
+
+def _report(folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, comparison: Comparison) -> ExperimentResult:
+    content = report_content(folder, prepared, grid, comparison)
+    write_report(folder.report, content)
+    return ExperimentResult(folder.path, comparison.findings, comparison.hidden, _sentences(content))
+
+
+def _sentences(content: ReportContent) -> tuple[str, str, str]:
+    """What was found, as on the page."""
+    return three_sentences(
+        content.findings,
+        content.hidden,
+        content.estimates,
+        arms=content.arms,
+        seeds=content.seeds,
+        test_images=content.test_images,
+    )

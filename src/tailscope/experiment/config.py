@@ -1,0 +1,220 @@
+"""One validated configuration of an experiment; every problem is reported, all at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from tailscope.alignment import METRICS
+from tailscope.attribution import ATTRIBUTIONS
+from tailscope.data import DATASETS, DataSettings, SplitSettings
+from tailscope.models import MODELS
+from tailscope.training import TrainingSettings
+from tailscope.treatments import TREATMENTS, ImbalanceTreatment
+
+_DEFAULT_METRICS = ("mass_inside", "pointing_game", "iobb", "ior", "iou", "iou_at_area")
+
+
+def _named(value: Any) -> Any:
+    """A bare name stands for a choice without settings."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _pair(value: Any) -> Any:
+    """A bare number stands for a square."""
+    return (value, value) if isinstance(value, int) else value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _OpenSection(BaseModel):
+    """A section whose further keys are the settings of the choice that it names."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the named choice."""
+        return dict(self.model_extra or {})
+
+
+class DataSection(_Section):
+    """Which images and labels; ``args`` are the settings of the source."""
+
+    source: str
+    root: Path | None = None
+    args: dict[str, Any] = {}
+    cache: Path | None = None
+    image_size: Annotated[tuple[int, int], BeforeValidator(_pair)] = (224, 224)
+    resize: Literal["stretch", "pad"] = "stretch"
+    channels: Literal[1, 3] | None = None
+    classes: tuple[str, ...] | None = None
+    labels: Literal["multi_label", "binary"] = "multi_label"
+    uncertain: Literal["zeros", "ones", "ignore"] = "ignore"
+    unmentioned: Literal["negative", "ignore"] = "negative"
+    split: SplitSettings = Field(default_factory=SplitSettings)
+
+    @model_validator(mode="after")
+    def _source_exists(self) -> DataSection:
+        DATASETS.build(self.source, **self.args)
+        if min(self.image_size) < 16:
+            raise ValueError(f"`image_size` must be 16 pixels or more; got {self.image_size}")
+        return self
+
+    def view(self) -> DataSettings:
+        """The late choices about labels, split and pixels."""
+        return DataSettings(
+            image_size=self.image_size,
+            resize=self.resize,
+            channels=self.channels,
+            classes=self.classes,
+            labels=self.labels,
+            uncertain=self.uncertain,
+            unmentioned=self.unmentioned,
+            split=self.split,
+        )
+
+
+class ModelSection(_OpenSection):
+    """Which network. Keys beyond ``source`` are its settings: name, pretrained, args …"""
+
+    source: str = "timm"
+
+    @model_validator(mode="after")
+    def _source_exists(self) -> ModelSection:
+        MODELS.build(self.source, **self.settings)
+        return self
+
+
+class TreatmentSection(_OpenSection):
+    """One arm. Keys beyond ``name`` and ``label`` are settings of the treatment."""
+
+    name: str
+    label: str | None = None
+
+    @model_validator(mode="after")
+    def _treatment_exists(self) -> TreatmentSection:
+        self.build()
+        return self
+
+    def build(self) -> ImbalanceTreatment:
+        """The treatment with its settings."""
+        return TREATMENTS.build(self.name, **self.settings)
+
+    @property
+    def arm(self) -> str:
+        """The label, by default the treatment with its stated settings."""
+        if self.label is not None:
+            return self.label
+        stated = ", ".join(f"{key}={value}" for key, value in sorted(self.settings.items()))
+        return f"{self.name} ({stated})" if stated else self.name
+
+
+class AttributionSection(_OpenSection):
+    """One attribution method with its settings."""
+
+    name: str
+
+    @model_validator(mode="after")
+    def _method_exists(self) -> AttributionSection:
+        ATTRIBUTIONS.build(self.name, **self.settings)
+        return self
+
+
+class MetricSection(_OpenSection):
+    """One alignment metric with its settings."""
+
+    name: str
+
+    @model_validator(mode="after")
+    def _metric_exists(self) -> MetricSection:
+        METRICS.build(self.name, **self.settings)
+        return self
+
+    @property
+    def key(self) -> str:
+        """The metric with its stated settings, as it stands in the tables."""
+        stated = ",".join(f"{key}={value}" for key, value in sorted(self.settings.items()))
+        return f"{self.name}[{stated}]" if stated else self.name
+
+
+class PerformanceLens(_Section):
+    """How well the classifier ranks; nothing to set."""
+
+
+class AlignmentLens(_Section):
+    """Where the classifier looks, relative to what the expert drew."""
+
+    attributions: tuple[Annotated[AttributionSection, BeforeValidator(_named)], ...] = (
+        AttributionSection(name="gradcam"),
+    )
+    metrics: tuple[Annotated[MetricSection, BeforeValidator(_named)], ...] = tuple(
+        MetricSection(name=name) for name in _DEFAULT_METRICS
+    )
+    layer: str = "auto"
+    batch_size: int = Field(64, ge=1)
+
+
+class DissectionLens(_Section):
+    """What single units respond to."""
+
+    layer: str = "auto"
+    top_fraction: float = Field(0.005, gt=0, lt=0.5)
+    batch_size: int = Field(64, ge=1)
+
+
+class Lenses(_Section):
+    """The ways of looking at each run; a lens that is null is left out."""
+
+    performance: PerformanceLens = PerformanceLens()
+    alignment: AlignmentLens | None = AlignmentLens()
+    dissection: DissectionLens | None = DissectionLens()
+
+
+class CompareSection(_Section):
+    """How arms are compared with control."""
+
+    control: str = "control"
+    equivalence_margin: float = Field(0.02, gt=0, lt=1)
+    lens_margin: float = Field(0.02, ge=0, lt=1)
+    resamples: int = Field(2000, ge=100)
+    seed: int = Field(0, ge=0)
+
+
+class ExperimentConfig(_Section):
+    """An experiment: data set × model × imbalance treatments × seeds × lenses."""
+
+    name: str = Field("experiment", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    data: DataSection
+    model: ModelSection
+    treatments: tuple[Annotated[TreatmentSection, BeforeValidator(_named)], ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    lenses: Lenses = Lenses()
+    compare: CompareSection = CompareSection()
+
+    @model_validator(mode="after")
+    def _arms_and_seeds(self) -> ExperimentConfig:
+        arms = [treatment.arm for treatment in self.treatments]
+        for what, values in (("treatments", arms), ("seeds", list(self.seeds))):
+            if repeated := sorted({value for value in values if values.count(value) > 1}, key=str):
+                raise ValueError(f"`{what}` holds {repeated[0]!r} twice; each must differ (an arm can have a `label`)")
+        if min(self.seeds) < 0:
+            raise ValueError(f"`seeds` must be 0 or more; got {min(self.seeds)}")
+        if self.compare.control not in arms:
+            raise ValueError(f"`compare.control` is {self.compare.control!r}, which is no arm; arms: {', '.join(arms)}")
+        return self
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Labels of the arms, control first."""
+        labels = [treatment.arm for treatment in self.treatments]
+        return (self.compare.control, *(label for label in labels if label != self.compare.control))
+
+    def treatment(self, arm: str) -> TreatmentSection:
+        """The section of one arm."""
+        return next(treatment for treatment in self.treatments if treatment.arm == arm)

@@ -1,0 +1,128 @@
+"""What an experiment would do and need, without training: runs, images per class and split, disk, memory, precision."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tailscope.core import ExperimentData, Progress
+from tailscope.experiment.config import ExperimentConfig
+from tailscope.experiment.fitting import fresh_network
+from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.plan import planned_runs
+from tailscope.experiment.preparing import Prepared, class_table, prepare_experiment
+
+_ADAM_COPIES = 4  # weights, gradients and Adam's two moments
+_Z = 1.96
+
+
+@dataclass(frozen=True, eq=False)
+class DryRun:
+    """The plan of an experiment.
+
+    Args:
+        runs: arm, seed, run, in the order of work, and whether it is done.
+        classes: Images per class and split, group, and the half-width of a 95 % interval of a difference of AUROC that
+            the number of test positives alone allows.
+        needs: What is needed, as (what, how much) lines.
+        notes: What the user should know, one sentence each.
+    """
+
+    runs: pd.DataFrame
+    classes: pd.DataFrame
+    needs: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def dry_run(config: ExperimentConfig, out: Path, progress: Progress) -> DryRun:
+    """Check everything that ``run`` checks before training, and say what it would do.
+
+    Raises:
+        InputError: What ``run`` would refuse.
+    """
+    folder = ExperimentFolder(out)
+    prepared = prepare_experiment(config, folder, progress)
+    runs = planned_runs(config, prepared.data)
+    table = pd.DataFrame(
+        {
+            "arm": [run.arm for run in runs],
+            "seed": [run.seed for run in runs],
+            "run": [run.name for run in runs],
+            "state": ["done" if (folder.run(run.name) / "run.json").exists() else "to do" for run in runs],
+        }
+    )
+    classes = class_table(prepared.data)
+    classes["auroc_half_width"] = [
+        _half_width(positives, negatives)
+        for positives, negatives in zip(classes["test_positives"], classes["test_negatives"], strict=True)
+    ]
+    return DryRun(table, classes, _needs(prepared), prepared.notes)
+
+
+def _half_width(positives: int, negatives: int, auroc: float = 0.8) -> float:
+    """Half a 95 % interval of one AUROC of 0.8 (Hanley and McNeil 1982, equation 1); a floor without seed noise.
+
+    >>> round(_half_width(20, 1000), 3)
+    0.115
+    """
+    if not positives or not negatives:
+        return math.nan
+    q1, q2 = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
+    variance = auroc * (1 - auroc) + (positives - 1) * (q1 - auroc**2) + (negatives - 1) * (q2 - auroc**2)
+    return _Z * math.sqrt(variance / (positives * negatives))
+
+
+def _needs(prepared: Prepared) -> tuple[tuple[str, str], ...]:
+    config, data = prepared.config, prepared.data
+    network = fresh_network(config, data, config.seeds[0])
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in network.module.state_dict().values())
+    runs = len(config.arms) * len(config.seeds)
+    steps = config.training.epochs * math.ceil(data.rows("train").size / config.training.batch_size)
+    return (
+        ("runs", f"{runs} ({len(config.arms)} arms × {len(config.seeds)} seeds)"),
+        ("images", " + ".join(f"{data.rows(split).size:,} {split}" for split in ("train", "val", "test"))),
+        ("network", f"{sum(p.numel() for p in network.module.parameters()):,} parameters"),
+        ("steps per run", f"{steps:,} of {config.training.batch_size} images"),
+        ("disk: decoded pixels", _size(data.pixels.nbytes)),
+        ("disk: weights and maps", _size(runs * (weights + _map_bytes(prepared)))),
+        ("disk: scratch, deleted after each run", _size(_activation_bytes(prepared))),
+        ("memory: network and optimiser", _size(_ADAM_COPIES * weights)),
+        ("memory: one batch of pixels", _size(4 * config.training.batch_size * int(np.prod(data.pixels.shape[1:])))),
+    )
+
+
+def _map_bytes(prepared: Prepared) -> int:
+    if "alignment" not in prepared.layers or prepared.config.lenses.alignment is None:
+        return 0
+    grid = prepared.layers["alignment"].grid
+    methods = len(prepared.config.lenses.alignment.attributions)
+    return 4 * grid[0] * grid[1] * methods * int(_pairs(prepared.data))
+
+
+def _pairs(data: ExperimentData) -> int:
+    rows = data.annotated.reshape(-1, 2)[:, 0]
+    return int((data.split[rows] == "test").sum())
+
+
+def _activation_bytes(prepared: Prepared) -> int:
+    if "dissection" not in prepared.layers:
+        return 0
+    layer = prepared.layers["dissection"]
+    return 4 * layer.channels * layer.grid[0] * layer.grid[1] * int(prepared.data.rows("test").size)
+
+
+def _size(count: float) -> str:
+    """Bytes for people.
+
+    >>> _size(2_500_000)
+    '2.5 MB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,161 @@
+"""Make one run: network, training, predictions, and the record that proves the comparison fair."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from tailscope.core import (
+    ExperimentData,
+    Progress,
+    child_seed,
+    digest,
+    read_json,
+    write_json,
+    write_table,
+)
+from tailscope.experiment.auditing import audit_problems, initial_audit
+from tailscope.experiment.config import ExperimentConfig
+from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.plan import Run, run_hash
+from tailscope.models import MODELS, Network
+from tailscope.training import Job, TrainingState, fit, order_digest, predict, remove_state, write_weights
+
+_PREDICTED = ("val", "test")
+
+
+def fresh_network(config: ExperimentConfig, data: ExperimentData, seed: int) -> Network:
+    """The network of a seed before training: the same weights in every arm; torch's generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(child_seed(seed, "weights"))
+        return MODELS.build(config.model.source, **config.model.settings)(len(data.classes), data.pixels.shape[-1])
+
+
+def weights_digest(network: Network) -> str:
+    """Digest of all parameters and buffers."""
+    state = network.module.state_dict()
+    return digest(*(part for name in sorted(state) for part in (name, state[name].cpu().numpy())))
+
+
+def trained_network(folder: ExperimentFolder, config: ExperimentConfig, data: ExperimentData, run: Run) -> Network:
+    """The network of a finished run, in eval mode, on the accelerator where there is one."""
+    network = fresh_network(config, data, run.seed)
+    network.module.load_state_dict(load_file(folder.run(run.name) / "weights.safetensors"))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network.module.to(device, memory_format=torch.channels_last).eval()
+    return network
+
+
+def is_fitted(folder: ExperimentFolder, run: Run) -> bool:
+    """Whether the run is whole; ``run.json`` is written last."""
+    return (folder.run(run.name) / "run.json").exists()
+
+
+def make_run(
+    folder: ExperimentFolder, config: ExperimentConfig, data: ExperimentData, run: Run, progress: Progress
+) -> None:
+    """Train, predict and record one run, or take it up where it was left.
+
+    Raises:
+        TrainingError: Training failed, or the audit found that the treatment does not do what it promises.
+    """
+    place = folder.run(run.name)
+    network = fresh_network(config, data, run.seed)
+    initial = weights_digest(network)
+    plan = config.treatment(run.arm).build()(data.counts)
+    job = Job(network, plan, data, config.training, run.seed)
+    audit = initial_audit(job)
+    as_published = config.treatment(run.arm).settings.get("variant") == "as_published"
+    if problem := audit_problems(audit, run.arm, as_published=as_published):
+        progress.say(f"{run.name}: {problem}")
+    total = config.training.epochs * data.rows("train").size
+    with progress.task(f"{run.name}: training", total) as advance:
+        state = fit(job, place / "checkpoints", advance, lambda line: progress.say(f"{run.name}: {line}"))
+    write_json(place / "audit.json", {**audit, "epochs": state.audit})
+    _write_results(folder, run, job, state)
+    _write_record(folder, config, run, job, {"weights": initial, "best": state})
+    remove_state(place / "checkpoints")
+
+
+def _write_results(folder: ExperimentFolder, run: Run, job: Job, state: TrainingState) -> None:
+    place = folder.run(run.name)
+    history = pd.DataFrame(state.history).assign(run=run.name, arm=run.arm, seed=run.seed)
+    write_table(place / "history.parquet", history)
+    write_weights(place / "weights.safetensors", state.best_weights)
+    if state.best_loss:
+        write_weights(place / "treatment.safetensors", state.best_loss)
+    write_table(place / "predictions.parquet", _predictions(run, job))
+
+
+def _predictions(run: Run, job: Job) -> pd.DataFrame:
+    data = job.data
+    tables = []
+    for split in _PREDICTED:
+        rows = data.rows(split)
+        logits = predict(job.network, data.pixels, rows)
+        tables.append(_long(run.name, data, split, rows, logits))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _long(
+    run: str, data: ExperimentData, split: str, rows: NDArray[np.int64], logits: NDArray[np.float32]
+) -> pd.DataFrame:
+    count = len(data.classes)
+    return pd.DataFrame(
+        {
+            "run": run,
+            "image_id": np.repeat(data.image_ids[rows], count),
+            "split": split,
+            "class": np.tile(np.array(data.classes), rows.size),
+            "logit": logits.ravel(),
+            "target": data.targets[rows].ravel(),
+        }
+    )
+
+
+def _write_record(
+    folder: ExperimentFolder, config: ExperimentConfig, run: Run, job: Job, proof: dict[str, Any]
+) -> None:
+    data, state = job.data, proof["best"]
+    count = data.rows("train").size
+    treatment = config.treatment(run.arm)
+    record = {
+        "run": run.name,
+        "arm": run.arm,
+        "seed": run.seed,
+        "origin": "trained",
+        "hash": run_hash(config, data, run.arm, run.seed),
+        "model": job.network.source,
+        "classes": list(data.classes),
+        "preprocessing": job.network.preprocessing.as_dict(),
+        "treatment": {"name": treatment.name, "settings": treatment.settings},
+        "layers": {
+            lens: getattr(config.lenses, lens).layer
+            for lens in ("alignment", "dissection")
+            if getattr(config.lenses, lens) is not None
+        },
+        "initial_weights": proof["weights"],
+        "batch_order": order_digest(count, run.seed, config.training.epochs, job.draw_weights),
+        "selected_epoch": state.best.epoch,
+        "selected_score": state.best.score,
+        "epochs": state.epoch,
+    }
+    write_json(folder.run(run.name) / "run.json", record)
+
+
+def read_record(folder: ExperimentFolder, run: Run) -> dict[str, Any]:
+    """What ``run.json`` holds."""
+    record: dict[str, Any] = read_json(folder.run(run.name) / "run.json")
+    return record
+
+
+def test_logits(folder: ExperimentFolder, run: str, data_classes: tuple[str, ...]) -> NDArray[np.float32]:
+    """(N, K) logits of the test split, in the order of the data's rows."""
+    table = pd.read_parquet(folder.run(run) / "predictions.parquet", columns=["split", "logit"])
+    logits = table.loc[table["split"] == "test", "logit"].to_numpy(dtype=np.float32)
+    return logits.reshape(-1, len(data_classes))

@@ -1,0 +1,58 @@
+"""The runs of an experiment, their names and their order; nothing is done here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from tailscope.core import ExperimentData, digest
+from tailscope.experiment.config import ExperimentConfig
+from tailscope.experiment.reading import dump_config
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained network: an arm and a seed.
+
+    Args:
+        arm: The arm's label.
+        seed: The run's seed.
+        name: ``<arm>-s<seed>-<hash8>``, the hash over data, model, training and treatment.
+    """
+
+    arm: str
+    seed: int
+    name: str
+
+
+def planned_runs(config: ExperimentConfig, data: ExperimentData) -> tuple[Run, ...]:
+    """All runs in the order of work: seed by seed, control first, so that an early look compares like with like."""
+    return tuple(
+        Run(arm, seed, f"{_slug(arm)}-s{seed}-{run_hash(config, data, arm, seed)[:8]}")
+        for seed in config.seeds
+        for arm in config.arms
+    )
+
+
+def run_hash(config: ExperimentConfig, data: ExperimentData, arm: str, seed: int) -> str:
+    """Hash of all that decides a run's weights."""
+    treatment = config.treatment(arm)
+    return digest(
+        {
+            **identity(config, data),
+            "treatment": {"name": treatment.name, "settings": treatment.settings},
+            "seed": seed,
+        }
+    )
+
+
+def identity(config: ExperimentConfig, data: ExperimentData) -> dict[str, Any]:
+    """What all runs of one experiment folder share; a change is refused."""
+    content = dump_config(config)
+    view = {key: value for key, value in content["data"].items() if key not in {"root", "cache"}}
+    return {"data": view, "fingerprint": data.fingerprint, "model": content["model"], "training": content["training"]}
+
+
+def _slug(arm: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.=_+]+", "-", arm).strip("-")

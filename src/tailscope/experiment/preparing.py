@@ -1,0 +1,182 @@
+"""All that can be wrong is found here, before any training: data, counts, treatments, layers, the folder."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from tailscope.core import (
+    DataError,
+    Dataset,
+    ExperimentData,
+    InputError,
+    MismatchError,
+    Progress,
+    canonical_json,
+    read_json,
+    write_json,
+    write_table,
+    write_text,
+)
+from tailscope.data import DATASETS, prepare
+from tailscope.experiment.config import ExperimentConfig
+from tailscope.experiment.fitting import fresh_network
+from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.plan import identity
+from tailscope.experiment.provenance import provenance
+from tailscope.experiment.reading import config_yaml
+from tailscope.models import CoarseGridWarning, Layer, find_layer
+from tailscope.performance import class_groups
+from tailscope.stats import ComparisonSettings
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An experiment that may begin.
+
+    Args:
+        config: The configuration; layers of the lenses are names, found in the network.
+        data: Images, targets, split.
+        layers: Lens to the layer that it looks at.
+        notes: What the user should know before reading a number, one sentence each.
+    """
+
+    config: ExperimentConfig
+    data: ExperimentData
+    layers: dict[str, Layer]
+    notes: tuple[str, ...]
+
+
+def open_dataset(config: ExperimentConfig) -> Dataset:
+    """The tables of the configured source."""
+    return DATASETS.build(config.data.source, **config.data.args)(config.data.root)
+
+
+def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progress: Progress) -> Prepared:
+    """Read the data, decode the cache, and check everything that training would stumble over.
+
+    Raises:
+        DataError: Files, labels, annotations, split or counts.
+        InputError: A treatment that the counts forbid, an unknown layer.
+    """
+    dataset = open_dataset(config)
+    with progress.task("reading images", len(dataset.images)) as advance:
+        data = prepare(dataset, config.data.view(), config.data.cache or folder.cache, _stepwise(advance))
+    _require_counts(config, data)
+    layers, coarse = _find_layers(config, data)
+    return Prepared(_with_layers(config, layers), data, layers, (*data.notes, *coarse))
+
+
+def open_folder(
+    prepared: Prepared, asked: ExperimentConfig, folder: ExperimentFolder, plan: ComparisonSettings
+) -> None:
+    """Write the configuration, the tables and the provenance, or refuse a folder of another experiment.
+
+    Raises:
+        MismatchError: The folder holds results for other data, another model or another training.
+    """
+    mine = identity(asked, prepared.data)
+    record = folder.path / "identity.json"
+    if record.exists():
+        _require_same(read_json(record), mine, folder)
+    write_json(record, mine)
+    write_text(folder.config, config_yaml(asked))
+    _write_tables(prepared.data, folder)
+    if not folder.provenance.exists() or _plan_of(folder) != provenance(asked, prepared.data, plan)["analysis_plan"]:
+        write_json(folder.provenance, provenance(asked, prepared.data, plan))
+
+
+def class_table(data: ExperimentData) -> pd.DataFrame:
+    """Counts per class and split, prevalence and group; head first."""
+    counts = data.counts
+    table = pd.DataFrame({"class": data.classes, "prevalence": counts.prevalences})
+    table["group"] = list(class_groups(counts.prevalences))
+    for split in ("train", "val", "test"):
+        targets = data.targets[data.rows(split)]
+        table[f"{split}_positives"] = (targets == 1).sum(axis=0)
+        table[f"{split}_negatives"] = (targets == 0).sum(axis=0)
+    table["unknown"] = np.isnan(data.targets).sum(axis=0)
+    pairs = data.annotated.reshape(-1, 2)
+    in_test = pairs[data.split[pairs[:, 0]] == "test", 1]
+    table["annotated_test"] = np.bincount(in_test, minlength=len(data.classes))
+    return table.sort_values(["prevalence", "class"], ascending=[False, True], ignore_index=True)
+
+
+def _stepwise(advance):  # type: ignore[no-untyped-def]
+    done_before = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal done_before
+        advance(done - done_before)
+        done_before = done
+
+    return progress
+
+
+def _require_counts(config: ExperimentConfig, data: ExperimentData) -> None:
+    problems = []
+    for split in ("train", "val", "test"):
+        if not data.rows(split).size:
+            problems.append(f"the {split} split holds no image; change `data.split`")
+    for treatment in config.treatments:
+        try:
+            treatment.build()(data.counts)
+        except InputError as error:
+            problems.append(f"arm {treatment.arm!r}: {error}")
+    if problems:
+        raise DataError(problems)
+
+
+def _find_layers(config: ExperimentConfig, data: ExperimentData) -> tuple[dict[str, Layer], list[str]]:
+    network = fresh_network(config, data, config.seeds[0])
+    shape = tuple(network.preprocessing(data.pixels[:1]).shape)
+    layers, notes = {}, []
+    for name in ("alignment", "dissection"):
+        lens = getattr(config.lenses, name)
+        if lens is None:
+            continue
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", CoarseGridWarning)
+            layers[name] = find_layer(network.module, shape, lens.layer)
+        notes.extend(str(warning.message) for warning in caught if warning.category is CoarseGridWarning)
+    return layers, sorted(set(notes))
+
+
+def _with_layers(config: ExperimentConfig, layers: dict[str, Layer]) -> ExperimentConfig:
+    lenses = {
+        name: getattr(config.lenses, name).model_copy(update={"layer": layer.name}) for name, layer in layers.items()
+    }
+    return config.model_copy(update={"lenses": config.lenses.model_copy(update=lenses)})
+
+
+def _require_same(before: dict[str, object], now: dict[str, object], folder: ExperimentFolder) -> None:
+    changed = [key for key in now if canonical_json(before.get(key)) != canonical_json(now[key])]
+    if changed:
+        raise MismatchError(
+            f"{folder.path} holds an experiment with other {', '.join(changed)}; added arms, seeds and lenses extend a "
+            "folder, anything else needs another --out (or delete the folder)"
+        )
+
+
+def _plan_of(folder: ExperimentFolder) -> object:
+    return read_json(folder.provenance)["analysis_plan"]
+
+
+def _write_tables(data: ExperimentData, folder: ExperimentFolder) -> None:
+    base = pd.DataFrame({"image_id": data.image_ids, "patient_id": data.patient_ids})
+    write_table(folder.data("images"), base)
+    write_table(folder.data("split"), base.assign(split=data.split))
+    targets = pd.DataFrame(data.targets, columns=list(data.classes)).assign(image_id=data.image_ids)
+    write_table(folder.data("labels"), targets.melt(id_vars="image_id", var_name="class", value_name="target"))
+    write_table(folder.data("annotations"), data.annotations)
+    write_table(folder.data("class_counts"), class_table(data))
+
+
+def read_config(folder: ExperimentFolder) -> dict[str, object]:
+    """The resolved configuration of an experiment folder, as plain values."""
+    content: dict[str, object] = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,59 @@
+"""SQL over an experiment's tables: DuckDB views named as the files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from tailscope.core import InputError
+from tailscope.experiment.reading import require_folder
+
+VIEWS = {
+    "images": "data/images.parquet",
+    "labels": "data/labels.parquet",
+    "annotations": "data/annotations.parquet",
+    "split": "data/split.parquet",
+    "class_counts": "data/class_counts.parquet",
+    "history": "runs/*/history.parquet",
+    "predictions": "runs/*/predictions.parquet",
+    "alignment": "evidence/alignment/*.parquet",
+    "dissection": "evidence/dissection/*.parquet",
+    "estimates": "estimates.parquet",
+    "findings": "findings.parquet",
+    "hidden_differences": "hidden_differences.parquet",
+}
+
+
+def query(folder: Path, text: str) -> pd.DataFrame:
+    """The result of an SQL query; the files are read, never written.
+
+    Args:
+        folder: An experiment folder.
+        text: SQL in DuckDB's dialect, over the views of this module.
+
+    Raises:
+        InputError: The folder is no experiment, or the query is wrong; the known views are listed.
+    """
+    require_folder(folder)
+    with duckdb.connect(":memory:") as connection:
+        known = _open_views(connection, folder)
+        try:
+            return connection.execute(text).df()
+        except duckdb.Error as error:
+            raise InputError(f"the query failed: {error}\nTables: {', '.join(known)}") from None
+
+
+def _open_views(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:
+    known = []
+    for name, pattern in VIEWS.items():
+        if next(folder.glob(pattern), None) is None:
+            continue
+        # A view takes no parameters, so the path is written into it, quotes doubled and wildcards of the folder's own
+        # name bracketed.
+        place = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in folder.resolve().as_posix())
+        literal = f"{place}/{pattern}".replace("'", "''")
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{literal}', union_by_name = true)")
+        known.append(name)
+    return known

@@ -1,0 +1,138 @@
+"""Read a configuration from YAML, apply ``--set``, and say all that is wrong with it at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from tailscope.core import ConfigurationError, InputError, nearest
+from tailscope.experiment.config import ExperimentConfig
+
+
+def load_config(path: Path, overrides: tuple[str, ...] = ()) -> ExperimentConfig:
+    """Read and validate a configuration; its relative paths are relative to its file.
+
+    Args:
+        path: A YAML file.
+        overrides: ``key.key=value`` each, the value in YAML, applied before validation; paths in them are relative
+            to the working directory.
+
+    Returns:
+        The configuration with absolute paths.
+
+    Raises:
+        ConfigurationError: Lists every problem.
+    """
+    content = _read(path)
+    _anchor(content, path.resolve().parent)
+    stated: dict[str, Any] = {}
+    for override in overrides:
+        _apply(content, override)
+        _apply(stated, override)
+    if isinstance(stated.get("data"), dict):
+        _anchor(stated, Path.cwd())
+        content["data"].update({key: stated["data"][key] for key in ("root", "cache") if key in stated["data"]})
+    return validate_config(content)
+
+
+def validate_config(content: dict[str, Any]) -> ExperimentConfig:
+    """Validate a configuration given as plain values.
+
+    Raises:
+        ConfigurationError: Lists every problem.
+    """
+    try:
+        return ExperimentConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigurationError([_sentence(problem) for problem in error.errors()]) from None
+
+
+def dump_config(config: ExperimentConfig) -> dict[str, Any]:
+    """The configuration as resolved, all defaults written out, as plain values."""
+    return config.model_dump(mode="json")
+
+
+def config_yaml(config: ExperimentConfig) -> str:
+    """The resolved configuration as YAML text."""
+    return yaml.safe_dump(dump_config(config), sort_keys=False, allow_unicode=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigurationError(f"{path} is no file; give the path of an experiment's YAML file (`tailscope init`)")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path} must hold keys such as `data` and `model`; got {type(content).__name__}")
+    return content
+
+
+def _anchor(content: dict[str, Any], folder: Path) -> None:
+    data = content.get("data")
+    if isinstance(data, dict):
+        for key in ("root", "cache"):
+            if isinstance(data.get(key), str):
+                data[key] = str((folder / Path(data[key]).expanduser()).resolve())
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    address, sign, text = override.partition("=")
+    if not sign or not address:
+        raise ConfigurationError(f"--set {override!r}: expected key.key=value, e.g. training.epochs=2")
+    *parents, last = address.split(".")
+    place = content
+    for key in parents:
+        place = place.setdefault(key, {})
+        if not isinstance(place, dict):
+            raise ConfigurationError(f"--set {override!r}: `{key}` holds no keys of its own; set it as a whole")
+    place[last] = yaml.safe_load(text)
+
+
+def _sentence(problem: Any) -> str:
+    location, kind = problem["loc"], problem["type"]
+    where = ".".join(str(part) for part in location) or "the configuration"
+    if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return f"`{where}` is no setting{nearest(str(location[-1]), _known(location[:-1]))}"
+    if kind == "missing":
+        return f"`{where}` is missing; state it"
+    if kind == "value_error":
+        return f"`{where}`: {problem['ctx']['error']}"
+    return f"`{where}`: {problem['msg'].lower()}; got {problem['input']!r}"
+
+
+def _known(location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Names of the settings at one place of the configuration."""
+    place: Any = ExperimentConfig
+    for key in location:
+        fields = _fields(place)
+        if isinstance(key, int) or key not in fields:
+            continue
+        place = next((kind for kind in (fields[key], *get_args(fields[key])) if _fields(kind)), None)
+    return tuple(_fields(place))
+
+
+def _fields(place: Any) -> dict[str, Any]:
+    if isinstance(place, type) and issubclass(place, BaseModel):
+        return {name: field.annotation for name, field in place.model_fields.items()}
+    return dict(getattr(place, "__annotations__", {})) if hasattr(place, "__dataclass_fields__") else {}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a configuration, for editors."""
+    return ExperimentConfig.model_json_schema()
+
+
+def require_folder(path: Path) -> Path:
+    """An experiment folder that exists.
+
+    Raises:
+        InputError: It holds no ``experiment.yaml``.
+    """
+    if not (path / "experiment.yaml").is_file():
+        raise InputError(f"{path} is no experiment folder: it holds no experiment.yaml; `tailscope run` makes one")
+    return path

@@ -1,0 +1,176 @@
+"""Gather everything that the page shows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tailscope import __version__
+from tailscope.alignment import METRICS
+from tailscope.core import ExperimentData, read_json
+from tailscope.experiment.comparing import Comparison
+from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.gallery import gallery_cases
+from tailscope.experiment.lens_samples import metric_name
+from tailscope.experiment.preparing import Prepared, class_table
+from tailscope.experiment.reading import config_yaml
+from tailscope.experiment.saliency import annotated_test_pairs
+from tailscope.experiment.test_set import RunGrid
+from tailscope.experiment.units import layer_path
+from tailscope.report import ReportContent
+
+_ATTAINABLE_PAIRS = 32  # per class; the mean over more moves in the third decimal
+
+
+def report_content(
+    folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, comparison: Comparison
+) -> ReportContent:
+    """Everything that the page shows, read from the artifacts of an experiment."""
+    config, data = prepared.config, prepared.data
+    classes = class_table(data)
+    groups = dict(zip(classes["class"], classes["group"], strict=True))
+    has_units = config.lenses.dissection is not None
+    has_maps = config.lenses.alignment is not None
+    method = config.lenses.alignment.attributions[0].name if config.lenses.alignment is not None else ""
+    return ReportContent(
+        name=config.name,
+        created=datetime.fromtimestamp(folder.findings.stat().st_mtime, UTC).isoformat(timespec="minutes"),
+        version=__version__,
+        arms=grid.arms,
+        seeds=grid.seeds,
+        notes=prepared.notes,
+        settings_yaml=_public_yaml(prepared),
+        provenance={**read_json(folder.provenance), **_fairness(folder, grid), "seconds": read_json(folder.timings)},
+        test_images=int(data.rows("test").size),
+        margin=config.compare.equivalence_margin,
+        lens_margin=config.compare.lens_margin,
+        gallery_note=f"Maps of {method} from the first seed ({grid.seeds[0]}) of each arm." if has_maps else "",
+        class_table=classes,
+        estimates=comparison.estimates,
+        findings=comparison.findings,
+        hidden=comparison.hidden,
+        alignment=_alignment(folder, prepared, grid, comparison.estimates) if has_maps else None,
+        units=_units(folder, grid, comparison.estimates) if has_units else None,
+        layers=_layers(folder, grid) if has_units else None,
+        history=pd.concat([pd.read_parquet(folder.run(run) / "history.parquet") for run in grid.names]),
+        audit=_audit(folder, grid),
+        gallery=gallery_cases(folder, data, grid, groups, method) if has_maps else (),
+    )
+
+
+def _public_yaml(prepared: Prepared) -> str:
+    """The configuration without the places of this machine."""
+    data = prepared.config.data.model_copy(update={"root": None, "cache": None})
+    return config_yaml(prepared.config.model_copy(update={"data": data}))
+
+
+def _by_arm(grid: RunGrid) -> dict[str, str]:
+    """Run name to arm."""
+    per_arm = len(grid.seeds)
+    return {name: grid.arms[place // per_arm] for place, name in enumerate(grid.names)}
+
+
+def _fairness(folder: ExperimentFolder, grid: RunGrid) -> dict[str, Any]:
+    """Whether runs of one seed began alike and saw the same batches."""
+    records = {run: read_json(folder.run(run) / "run.json") for run in grid.names}
+    facts = {}
+    for key in ("initial_weights", "batch_order"):
+        facts[key] = {
+            f"seed {seed}": {record["arm"]: record[key][:12] for record in records.values() if record["seed"] == seed}
+            for seed in grid.seeds
+        }
+    return {"fair_comparison": facts}
+
+
+def _alignment(folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, estimates: pd.DataFrame) -> pd.DataFrame:
+    """One row per class, arm, method and metric: value, reference, excess with its interval, and the attainable."""
+    evidence = folder.table("alignment", grid.names)
+    evidence["arm"] = evidence["run"].map(_by_arm(grid))
+    keys = ["class", "arm", "method", "metric"]
+    means = evidence.groupby(keys, as_index=False, sort=False)[["value", "reference", "excess"]].mean()
+    shares = evidence.assign(degenerate=evidence["degenerate"].astype(float))
+    means["degenerate"] = shares.groupby(keys, sort=False)["degenerate"].mean().to_numpy()
+    means["name"] = [metric_name(*pair) for pair in zip(means["method"], means["metric"], strict=True)]
+    found = estimates[estimates["lens"] == "alignment"].rename(columns={"metric": "name"})
+    table = means.merge(
+        found[["class", "group", "arm", "name", "lo", "hi", "n", "patients"]], on=["class", "arm", "name"]
+    )
+    attainable = _attainable(prepared)
+    table["attainable"] = [attainable.get(key, np.nan) for key in zip(table["class"], table["metric"], strict=True)]
+    return table.drop(columns="name")
+
+
+def _attainable(prepared: Prepared) -> dict[tuple[str, str], float]:
+    """(class, metric) to the mean best value that a map on the layer's grid can reach."""
+    lens, data = prepared.config.lenses.alignment, prepared.data
+    if lens is None:
+        return {}
+    grid = prepared.layers["alignment"].grid
+    masks = _some_masks(data)
+    return {
+        (name, metric.key): float(
+            np.mean([METRICS.build(metric.name, **metric.settings).attainable(mask, grid) for mask in some])
+        )
+        for name, some in masks.items()
+        for metric in lens.metrics
+    }
+
+
+def _some_masks(data: ExperimentData) -> dict[str, list[Any]]:
+    pairs = annotated_test_pairs(data)
+    masks: dict[str, list[Any]] = {}
+    for row, number in pairs.tolist():
+        name = data.classes[number]
+        if len(masks.setdefault(name, [])) < _ATTAINABLE_PAIRS:
+            masks[name].append(data.masks(row, name))
+    return masks
+
+
+def _units(folder: ExperimentFolder, grid: RunGrid, estimates: pd.DataFrame) -> pd.DataFrame:
+    """One row per class and arm: cross-fitted best unit, fixed-fraction best with its cap, concept counts."""
+    found = estimates[estimates["lens"] == "dissection"]
+    keys = ["class", "arm"]
+    best = found[found["metric"] == "best_iou_matched"].rename(columns={"value": "crossfit"})
+    counts = found[found["metric"] == "units_per_100"].rename(columns={"value": "units_per_100"})
+    table = best.drop(columns=["lens", "metric"]).merge(counts[[*keys, "units_per_100"]], on=keys, how="left")
+    fixed = folder.table("dissection", grid.names)
+    fixed = fixed[fixed["metric"] == "iou"].assign(arm=lambda frame: frame["run"].map(_by_arm(grid)))
+    per_run = fixed.groupby([*keys, "run"], as_index=False)[["value", "attainable"]].max()
+    per_arm = per_run.groupby(keys, as_index=False)[["value", "attainable"]].mean()
+    names = {"value": "best_iou_fixed", "attainable": "attainable_fixed"}
+    return table.merge(per_arm.rename(columns=names), on=keys, how="left")
+
+
+def _layers(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:
+    records = []
+    for run, arm in _by_arm(grid).items():
+        layer = read_json(layer_path(folder, run))
+        facts = {key: layer[key] for key in ("layer", "units", "live", "dead")}
+        records.append({"arm": arm, "grid": "×".join(map(str, layer["grid"])), **facts})
+    frame = pd.DataFrame(records)
+    return frame.groupby(["arm", "layer", "grid"], as_index=False, sort=False)[["units", "live", "dead"]].mean()
+
+
+def _audit(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:
+    """One row per run: how many images were drawn, and how hard the loss pulls relative to control."""
+    records = []
+    for run, arm in _by_arm(grid).items():
+        audit = read_json(folder.run(run) / "audit.json")
+        sampling, gradient = audit["sampling"], audit["gradients"]["initial"]
+        seed = read_json(folder.run(run) / "run.json")["seed"]
+        records.append(
+            {
+                "arm": arm,
+                "seed": seed,
+                "images drawn in an epoch": sampling["images_drawn"],
+                "expected": round(sampling["images_drawn_expected"]),
+                "of": sampling["images"],
+                "loss at start": gradient["loss"],
+                "times control's": gradient["loss_ratio"],
+                "selected epoch": read_json(folder.run(run) / "run.json")["selected_epoch"] + 1,
+            }
+        )
+    return pd.DataFrame(records)

@@ -1,0 +1,43 @@
+"""What an experiment hands back to Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from tailscope.core import UnknownNameError, nearest
+from tailscope.experiment.querying import VIEWS, query
+
+
+@dataclass(frozen=True, eq=False)
+class ExperimentResult:
+    """An experiment that has been conducted.
+
+    Args:
+        path: Its folder.
+        findings: Every finding with its statistics, one row per lens metric, class and arm.
+        hidden_differences: Cells where AUROC and AP are equivalent and a lens differs, candidates, and the rest.
+        sentences: What was found, in three sentences.
+    """
+
+    path: Path
+    findings: pd.DataFrame
+    hidden_differences: pd.DataFrame
+    sentences: tuple[str, ...]
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.path / "report.html"
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One table of the experiment: predictions, history, alignment, dissection, estimates …
+
+        Raises:
+            UnknownNameError: There is no such table.
+        """
+        if name not in VIEWS:
+            raise UnknownNameError(f"no table is named {name!r}{nearest(name, tuple(VIEWS))}")
+        return query(self.path, f'SELECT * FROM "{name}"')

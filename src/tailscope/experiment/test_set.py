@@ -1,0 +1,98 @@
+"""The test split and the runs, as the statistics see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tailscope.core import ExperimentData, child_seed
+from tailscope.experiment.plan import Run
+from tailscope.performance import class_groups
+from tailscope.stats import Resamples, cluster_resamples
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """The images that every number of a comparison is about.
+
+    Args:
+        classes: K class names.
+        groups: K names: head, medium or tail, by training prevalence.
+        image_ids: (N,) str.
+        patients: (N,) str.
+        targets: (N, K) float32 in {0, 1, NaN}.
+        resamples: Number of patient resamples.
+        seed: Root seed of the resampling.
+    """
+
+    __test__ = False  # pytest would take the name for a test case
+
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    image_ids: NDArray[np.str_]
+    patients: NDArray[np.str_]
+    targets: NDArray[np.float32]
+    resamples: int
+    seed: int
+    _drawn: dict[bytes, Resamples] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, data: ExperimentData, resamples: int, seed: int) -> TestSet:
+        """The test split of an experiment's data."""
+        rows = data.rows("test")
+        return cls(
+            data.classes,
+            tuple(class_groups(data.counts.prevalences)),
+            data.image_ids[rows],
+            data.patient_ids[rows],
+            data.targets[rows],
+            resamples,
+            seed,
+        )
+
+    def patients_among(self, chosen: NDArray[np.bool_]) -> int:
+        """Number of patients among some images, given as an (N,) mask."""
+        return len(set(self.patients[chosen].tolist()))
+
+    def label_patients(self, number: int) -> tuple[int, int]:
+        """Patients with a positive and patients with a negative image of a class."""
+        column = self.targets[:, number]
+        return self.patients_among(column == 1), self.patients_among(column == 0)
+
+    def draw(self, required: NDArray[np.bool_]) -> Resamples:
+        """Patient resamples in which each of the (N, J) required columns keeps an image.
+
+        All metrics and arms see the same draws; only those that leave a required column empty are drawn anew.
+        """
+        key = np.packbits(required).tobytes()
+        if key not in self._drawn:
+            seed = child_seed(self.seed, "patient resamples")
+            self._drawn[key] = cluster_resamples(self.patients, self.resamples, seed, required=required)
+        return self._drawn[key]
+
+
+@dataclass(frozen=True)
+class RunGrid:
+    """The runs by arm and seed.
+
+    Args:
+        arms: A labels, control first.
+        seeds: S seeds.
+        names: A·S run names, arm by arm.
+    """
+
+    arms: tuple[str, ...]
+    seeds: tuple[int, ...]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, runs: tuple[Run, ...], arms: tuple[str, ...], seeds: tuple[int, ...]) -> RunGrid:
+        """Sort planned runs by arm, then seed."""
+        by_place = {(run.arm, run.seed): run.name for run in runs}
+        return cls(arms, seeds, tuple(by_place[arm, seed] for arm in arms for seed in seeds))
+
+    def by_arm(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(A·S, …) values to (A, S, …)."""
+        return values.reshape(len(self.arms), len(self.seeds), *values.shape[1:])

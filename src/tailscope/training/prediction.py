@@ -1,0 +1,53 @@
+"""Logits of a network for images of the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tailscope.models import Network, frozen_eval
+
+
+def image_batches(
+    network: Network, pixels: NDArray[np.uint8], rows: NDArray[np.int64], batch_size: int
+) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
+    """Preprocessed images, batch by batch, on the network's device.
+
+    Yields:
+        (b,) positions in ``rows`` and (b, C, H, W) float32 images.
+    """
+    device = next(network.module.parameters()).device
+    for start in range(0, rows.size, batch_size):
+        positions = np.arange(start, min(start + batch_size, rows.size))
+        yield positions, network.preprocessing(pixels[rows[positions]]).to(device)
+
+
+def predict(
+    network: Network,
+    pixels: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    batch_size: int = 128,
+    advance: Callable[[int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Logits of some images, in evaluation mode; the network is left as it was.
+
+    Args:
+        network: The classifier.
+        pixels: (N, H, W, C) uint8.
+        rows: (M,) rows of ``pixels``.
+        batch_size: Images per forward pass.
+        advance: Called with the number of images done.
+
+    Returns:
+        (M, K) float32 logits.
+    """
+    parts = []
+    with torch.no_grad(), frozen_eval(network.module):
+        for positions, images in image_batches(network, pixels, rows, batch_size):
+            parts.append(network.module(images).float().cpu().numpy())
+            if advance is not None:
+                advance(positions.size)
+    return np.concatenate(parts)
