@@ -1,0 +1,237 @@
+"""The phantom: generated chest radiographs whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailscope.core.artifacts import digest
+from tailscope.core.errors import InputError
+from tailscope.core.geometry import encode_rle
+from tailscope.core.records import SPLITS, Dataset
+from tailscope.core.registry import nearest
+from tailscope.data.phantom_confounders import ARTIFACTS, BASE_RATES
+from tailscope.data.phantom_findings import FINDINGS
+from tailscope.data.phantom_plan import PREVALENCE, SetPlan, Tie, plan_set, positives
+from tailscope.data.phantom_rendering import COLUMNS, GENERATOR_VERSION, RenderSettings, render_masks, render_phantoms
+from tailscope.data.registry import DATASETS
+from tailscope.data.tables import Shape, annotation_table, image_table, label_table
+
+READER = "generator"
+
+
+@DATASETS.register("phantom")
+@dataclass(frozen=True)
+class Phantom:
+    """Generated frontal chest radiographs with a long tail of findings, exact masks, and confounders on demand.
+
+    Counts are planned for the whole set: a class has ``round(prevalence · images)`` positives in a split, but at least
+    ``minimum_positives``. The pixels of an image follow from (seed, image number, its label row) alone.
+
+    Confounders stand in the pictures at a base rate: chest_tube 8 %, laterality_marker 50 %, ecg_lead 20 %. A shortcut
+    ``{"pneumothorax": {"artifact": "chest_tube", "strength": 0.9}}`` puts the artifact into ``round(strength ·
+    positives)`` positives and ``round((1 − strength) · base rate · negatives)`` negatives of training and validation.
+
+    Args:
+        train: Images in the training split.
+        val: Images in the validation split.
+        test: Images in the test split.
+        size: Side in pixels, 64 to 512.
+        seed: Root seed.
+        prevalence: Share of positives per class; the classes of the set.
+        minimum_positives: At least so many positives per class and split.
+        subtlety: 0: every lesion at full contrast; 1: contrasts down to a fifth of it, drawn per lesion.
+        images_per_patient: Fewest and most images of one patient; all in one split.
+        shortcuts: Class to its artifact and strength.
+        test_shortcuts: ``free``: in the test split the artifact stands at its base rate with and without the class;
+            ``tied``: as in training.
+
+    Raises:
+        InputError: A setting is wrong; lists every problem.
+
+    Example:
+        >>> data = Phantom(train=40, val=20, test=20, prevalence={"mass": 0.2}, minimum_positives=2)(None)
+        >>> data.classes, len(data.images), int((data.labels["state"] == "positive").sum())
+        (('mass',), 80, 16)
+    """
+
+    train: int = 3000
+    val: int = 600
+    test: int = 4000
+    size: int = 64
+    seed: int = 0
+    prevalence: Mapping[str, float] = field(default_factory=lambda: dict(PREVALENCE))
+    minimum_positives: int = 8
+    subtlety: float = 0.7
+    images_per_patient: tuple[int, int] = (1, 3)
+    shortcuts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    test_shortcuts: Literal["free", "tied"] = "free"
+
+    def __post_init__(self) -> None:
+        problems = [*self._size_problems(), *self._prevalence_problems(), *self._shortcut_problems()]
+        try:
+            self.rendering()
+        except InputError as error:
+            problems.append(str(error))
+        if problems:
+            raise InputError("\n".join(problems))
+
+    def __call__(self, root: Path | None = None) -> Dataset:  # noqa: ARG002 (the protocol has it)
+        """Plan the set and outline every finding; nothing is read, ``root`` is not used."""
+        plan = plan_set(self._plan())
+        ids = [f"phantom_{number:06d}" for number in range(len(plan))]
+        rows = label_rows(plan)
+        shapes = _shapes(self.rendering(), ids, rows)
+        states = np.where(plan[list(self.prevalence)].to_numpy(dtype=bool), "positive", "negative")
+        classes = tuple(self.prevalence)
+        pixels = PhantomPixels(self.rendering(), rows)
+        return Dataset(
+            name="phantom",
+            classes=classes,
+            images=_images(plan, ids, self.size),
+            labels=label_table(ids, classes, states, READER),
+            annotations=annotation_table([shape for shape in shapes if shape[1] in FINDINGS], READER),
+            read_pixels=pixels,
+            content=pixels.content,
+            notes=self._notes(),
+            extra_masks=annotation_table([shape for shape in shapes if shape[1] in ARTIFACTS], READER),
+        )
+
+    def rendering(self) -> RenderSettings:
+        """What the pixels depend on."""
+        return RenderSettings(self.seed, self.size, self.subtlety)
+
+    def _plan(self) -> SetPlan:
+        ties = tuple(Tie(name, tie["artifact"], float(tie["strength"])) for name, tie in self.shortcuts.items())
+        per_patient = (self.images_per_patient[0], self.images_per_patient[1])
+        return SetPlan(
+            sizes=(self.train, self.val, self.test),
+            seed=self.seed,
+            prevalence=self.prevalence,
+            minimum=self.minimum_positives,
+            per_patient=per_patient,
+            ties=ties,
+            test_ties=self.test_shortcuts,
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        rates = ", ".join(f"{name} {rate:.0%}" for name, rate in BASE_RATES.items())
+        ties = tuple(
+            f"shortcut: {tie['artifact']} in {tie['strength']:.0%} of the {name} positives of train and val; "
+            f"test {self.test_shortcuts}"
+            for name, tie in self.shortcuts.items()
+        )
+        return (f"generated images ({GENERATOR_VERSION}, seed {self.seed}): no patient is real", f"{rates}", *ties)
+
+    def _size_problems(self) -> list[str]:
+        problems = [
+            f"`{split}` must be 2 images or more; got {getattr(self, split)!r}"
+            for split in SPLITS
+            if not (isinstance(getattr(self, split), int) and getattr(self, split) >= 2)
+        ]
+        if not self.minimum_positives >= 1:
+            problems.append(f"`minimum_positives` must be 1 or more; got {self.minimum_positives!r}")
+        if len(self.images_per_patient) != 2 or not 1 <= self.images_per_patient[0] <= self.images_per_patient[1]:
+            problems.append(f"`images_per_patient` must be [fewest, most], 1 or more; got {self.images_per_patient!r}")
+        if self.test_shortcuts not in ("free", "tied"):
+            problems.append(f"`test_shortcuts` must be free or tied; got {self.test_shortcuts!r}")
+        return problems
+
+    def _prevalence_problems(self) -> list[str]:
+        problems = [] if self.prevalence else ["`prevalence` is empty; name at least one class"]
+        for name, share in self.prevalence.items():
+            if name not in FINDINGS:
+                problems.append(f"`prevalence` names the unknown class {name!r}{nearest(name, tuple(FINDINGS))}")
+            elif not 0 < share < 1:
+                problems.append(f"`prevalence` of {name} must lie between 0 and 1; got {share!r}")
+            else:
+                problems.extend(self._count_problems(name, share))
+        return problems
+
+    def _count_problems(self, name: str, share: float) -> list[str]:
+        return [
+            f"`{split}` has {size} images, too few for {count} positives of {name} and one negative; give more images, "
+            "or lower `minimum_positives` or the prevalence"
+            for split in SPLITS
+            if (count := positives(share, size := getattr(self, split), self.minimum_positives)) >= size
+        ]
+
+    def _shortcut_problems(self) -> list[str]:
+        problems = []
+        artifacts = [tie.get("artifact") for tie in self.shortcuts.values()]
+        for name, tie in self.shortcuts.items():
+            artifact, strength = tie.get("artifact"), tie.get("strength")
+            if name not in self.prevalence:
+                problems.append(f"`shortcuts` names the unknown class {name!r}{nearest(name, tuple(self.prevalence))}")
+            if set(tie) != {"artifact", "strength"}:
+                problems.append(f"shortcut of {name} must have `artifact` and `strength`; got {sorted(tie)}")
+            if artifact not in ARTIFACTS:
+                problems.append(
+                    f"shortcut of {name}: no artifact {artifact!r}{nearest(str(artifact), tuple(ARTIFACTS))}"
+                )
+            if not isinstance(strength, int | float) or not 0 <= strength <= 1:
+                problems.append(f"shortcut of {name}: `strength` must be from 0 to 1; got {strength!r}")
+        if len(set(artifacts)) < len(artifacts):
+            problems.append(f"`shortcuts` ties one artifact to several classes: {artifacts}; tie each to one")
+        return problems
+
+
+@dataclass(frozen=True)
+class PhantomPixels:
+    """Row number to pixels; safe to call from several threads.
+
+    Args:
+        settings: Seed, size, subtlety.
+        rows: (N, 12) bool label rows.
+    """
+
+    settings: RenderSettings
+    rows: NDArray[np.bool_]
+
+    def __call__(self, row: int) -> NDArray[np.uint8]:
+        """(size, size) uint8."""
+        return np.asarray(render_phantoms(self.settings, [int(row)], self.rows[int(row)][None])[0][0])
+
+    def content(self) -> list[str]:
+        """One digest per image of everything that its pixels depend on."""
+        settings = [self.settings.seed, self.settings.size, self.settings.subtlety]
+        return [
+            digest(GENERATOR_VERSION, settings, index, row.astype(int).tolist()) for index, row in enumerate(self.rows)
+        ]
+
+
+def label_rows(plan: pd.DataFrame) -> NDArray[np.bool_]:
+    """(N, 12) bool in the order of the generator's columns; classes that are not planned are absent."""
+    absent = np.zeros(len(plan), dtype=bool)
+    columns = [plan[name].to_numpy(dtype=bool) if name in plan else absent for name in COLUMNS]
+    return np.stack(columns, axis=1)
+
+
+def _images(plan: pd.DataFrame, ids: list[str], size: int) -> pd.DataFrame:
+    count = len(ids)
+    columns: dict[str, list[Any]] = {
+        "image_id": ids,
+        "patient_id": [f"P{number:06d}" for number in plan["patient"]],
+        "split": plan["split"].tolist(),
+        "width": [size] * count,
+        "height": [size] * count,
+        "view": ["PA"] * count,
+        "age": plan["age"].tolist(),
+        "sex": plan["sex"].tolist(),
+    }
+    return image_table(columns)
+
+
+def _shapes(settings: RenderSettings, ids: list[str], rows: NDArray[np.bool_]) -> list[Shape]:
+    return [
+        (ids[index], name, "rle", encode_rle(mask), (settings.size, settings.size))
+        for index in range(len(ids))
+        for name, group in render_masks(settings, index, rows[index]).items()
+        for mask in group
+    ]
