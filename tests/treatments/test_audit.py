@@ -75,6 +75,28 @@ def test_whole_and_partial_epochs_without_weights_pass(targets, draws):
     assert audit["images_drawn"] == audit["images_drawn_expected"] == min(draws, 4000)
 
 
+def test_a_partial_epoch_that_misses_the_only_image_of_a_class_passes():
+    labels = np.zeros((4000, 1))
+    labels[3999] = 1
+
+    audit = sampling_audit(labels, None, np.arange(3968), ["hernia"])
+
+    assert abs(audit["largest_z"]) > 6
+    assert check_audit({"sampling": audit}) == []
+
+
+def test_chance_alone_raises_no_alarm_in_small_data_sets():
+    rng = generator(5, "small")
+    alarms = 0
+    for _ in range(300):
+        labels = (rng.random((40, 3)) < [0.4, 0.1, 0.03]).astype(float)
+        weights = rng.random(40) ** 4 + 1e-6
+        drawn = rng.choice(40, size=40, p=weights / weights.sum())
+        alarms += bool(check_audit({"sampling": sampling_audit(labels, weights, drawn, CLASSES)}))
+
+    assert alarms == 0
+
+
 def test_a_whole_epoch_that_misses_an_image_is_infinitely_unlikely_without_weights(targets):
     hernia = int(np.flatnonzero(targets[:, 2] == 1)[0])
     drawn = np.arange(4000)

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from tailscope.core.errors import InputError
 from tailscope.treatments.cross_entropy import WeightedBCE
 
-LARGEST_Z = 6.0  # by chance in one class of 500 million
-SMALLEST_COVERAGE = 0.9
+LOG_CHANCE = 18.0  # a difference is reported if chance explains it less often than 2·e^−18: once in 30 million
 
 
 def sampling_audit(
@@ -153,20 +152,38 @@ def _sampling_problems(audit: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"{audit['images_with_zero_weight']} of {audit['images']} images have draw weight 0: they are never seen"
         )
-    if audit["images_drawn"] < SMALLEST_COVERAGE * audit["images_drawn_expected"] - 1:
-        problems.append(
-            f"{audit['images_drawn']} different images were drawn; expected about {audit['images_drawn_expected']:.0f}"
-        )
+    expected = audit["images_drawn_expected"]
+    # Σ q(1−q) over the images' chances q of being drawn is at most this (Jensen), and the draws only lower it.
+    if _beyond_chance(expected - audit["images_drawn"], expected * max(1 - expected / audit["images"], 0)):
+        problems.append(f"{audit['images_drawn']} different images were drawn; expected about {expected:.0f}")
     for name, share in audit["classes"].items():
         if share["prevalence"] > 0 and share["expected"] == 0:
             problems.append(
                 f"class {name!r} is never drawn, though {100 * share['prevalence']:.2g} % of the images are positive"
             )
-        elif abs(share["z"]) > LARGEST_Z:
+        elif _beyond_chance(*_count_difference(share, audit["draws"])):
             problems.append(
                 f"class {name!r} is positive in {share['realised']:.3g} of the draws; expected {share['expected']:.3g}"
             )
     return problems
+
+
+def _count_difference(share: Mapping[str, float], draws: int) -> tuple[float, float]:
+    """By how many positive draws a class differs from its expectation, and the variance of that number."""
+    if share["z"] == 0:
+        return 0.0, 0.0
+    difference = abs(share["realised"] - share["expected"]) * draws
+    return difference, (difference / share["z"]) ** 2
+
+
+def _beyond_chance(difference: float, variance: float) -> bool:
+    """Whether a count differs too much for chance, by Bernstein's inequality: a z alone misleads for rare events.
+
+    Without any variance, every difference counts.
+    """
+    if difference <= 0 or variance == 0:
+        return difference > 0
+    return difference**2 / (2 * (variance + difference / 3)) > LOG_CHANCE
 
 
 def _gradient_problems(audit: Mapping[str, Any]) -> list[str]:
