@@ -191,3 +191,14 @@ def test_a_layer_beside_the_way_to_the_logits_is_refused() -> None:
 
     with pytest.raises(InputError, match="no logit depends on layer 'aside'"):
         GradCam("aside")(Aside(), images(), [0])
+
+
+def test_a_layer_whose_last_activation_leads_nowhere_is_refused() -> None:
+    class RunsTwice(TinyNet):
+        def forward(self, x: Tensor) -> Tensor:
+            logits = super().forward(x)
+            self.features(x)
+            return logits
+
+    with pytest.raises(InputError, match=r"no logit depends on what layer 'features\.10' gave last"):
+        GradCam("features.10")(RunsTwice(), images(), [0])

@@ -121,3 +121,12 @@ def test_torchvisions_weights_get_a_new_head_and_keep_the_rest(
     assert network.preprocessing == Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert network.source["weights"] == "IMAGENET1K_V1"
     assert network.module.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
+
+
+def test_weights_without_a_head_to_replace_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(name: str, weights: object, progress: bool) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(4, 7))
+
+    monkeypatch.setattr("tailscope.models.from_torchvision.torchvision.models.get_model", build)
+    with pytest.raises(InputError, match="Sequential has no head with 1000 outputs to replace; load no weights"):
+        MODELS.build("torchvision", name="resnet18", weights="DEFAULT")(3, 3)

@@ -43,14 +43,13 @@ class _ReluWatch(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.captures: dict[str, _Capture] = {}
-        self.paused = False
 
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        if self.paused or not _gives_tensor(result):  # asking for a shape is not using the values
+        if not _gives_tensor(result):  # asking for a shape is not using the values
             return result
         touched = [entry for entry in self.captures.values() if _mentions(entry.onward, (*args, *kwargs.values()))]
         for entry in touched:
@@ -187,8 +186,6 @@ def _capture(watch: _ReluWatch, name: str, tensor: object, cut: bool) -> Tensor:
     if shared is not None:
         watch.captures[name] = shared
         return tensor
-    watch.paused = True
     value = tensor.detach().clone().requires_grad_() if cut else tensor.clone()
     watch.captures[name] = _Capture(value, value.clone())
-    watch.paused = False
     return watch.captures[name].onward
