@@ -1,0 +1,109 @@
+"""All performance metrics of one run in one long table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from tailscope.core import InputError
+from tailscope.performance.calibration import brier, calibration_line, expected_calibration_error, log_loss
+from tailscope.performance.cells import columns_of
+from tailscope.performance.grouping import GROUPS, macro
+from tailscope.performance.operating_point import sensitivity_at_specificity
+from tailscope.performance.ranking import ap_gain, auroc, average_precision
+
+Floats = NDArray[np.float64]
+
+
+def performance_table(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    classes: Sequence[str],
+    *,
+    groups: Sequence[str] | None = None,
+    specificity: float = 0.95,
+) -> pd.DataFrame:
+    """Every metric of every class, and its mean over all classes and over the classes of each group.
+
+    Args:
+        logits: (N, K).
+        targets: (N, K) in {0, 1, NaN}.
+        classes: K names.
+        groups: K names out of head, medium and tail, from :func:`tailscope.performance.class_groups`; without them
+            there are only class and macro rows.
+        specificity: Of the operating point, chosen on these same logits.
+
+    Returns:
+        Columns class, metric, value, positives, negatives, n, reason. In class rows n counts labelled images; in the
+        rows ``macro``, ``head``, ``medium`` and ``tail`` it counts the classes that the mean is over.
+
+    Raises:
+        InputError: Names, groups and columns differ in number, or as :func:`tailscope.performance.auroc`.
+
+    Example:
+        >>> table = performance_table([[-1.0], [1.0]], [[0], [1]], ["mass"])
+        >>> table.loc[table["metric"] == "auroc", ["class", "value", "n"]].values.tolist()
+        [['mass', 1.0, 2], ['macro', 1.0, 1]]
+    """
+    score, label = columns_of(logits, targets)
+    if len(classes) != score.shape[1] or (groups is not None and len(groups) != len(classes)):
+        given = "none" if groups is None else len(groups)
+        raise InputError(f"expected {score.shape[1]} class names and groups; got {len(classes)} and {given}")
+    positives, negatives = (label == 1).sum(axis=0), (label == 0).sum(axis=0)
+    rows: list[dict[str, Any]] = []
+    for metric, (values, reasons) in _metrics(score, label, specificity).items():
+        for number, name in enumerate(classes):
+            counts = (int(positives[number]), int(negatives[number]))
+            reason = _why_missing(counts) or reasons[number]
+            rows.append(_row((name, metric), float(values[number]), counts, sum(counts), reason))
+        for name, chosen in _aggregates(groups, len(classes)).items():
+            mean = macro(values[chosen])
+            counts = (int(positives[chosen].sum()), int(negatives[chosen].sum()))
+            rows.append(_row((name, metric), mean.value, counts, mean.n, mean.reason))
+    return pd.DataFrame(rows)
+
+
+def _metrics(score: Floats, label: Floats, specificity: float) -> dict[str, tuple[Floats, list[str]]]:
+    none = [""] * score.shape[1]
+    lines = calibration_line(score, label)
+    line_reasons = [line.reason for line in lines]
+    return {
+        "auroc": (auroc(score, label), none),
+        "average_precision": (average_precision(score, label), none),
+        "ap_gain": (ap_gain(score, label), none),
+        "brier": (brier(score, label), none),
+        "log_loss": (log_loss(score, label), none),
+        "expected_calibration_error": (expected_calibration_error(score, label), none),
+        "calibration_slope": (np.array([line.slope for line in lines]), line_reasons),
+        "calibration_intercept": (np.array([line.intercept for line in lines]), line_reasons),
+        f"sensitivity_at_specificity_{specificity:g}": (sensitivity_at_specificity(score, label, specificity), none),
+    }
+
+
+def _aggregates(groups: Sequence[str] | None, count: int) -> dict[str, NDArray[np.bool_]]:
+    chosen = {"macro": np.ones(count, dtype=np.bool_)}
+    if groups is not None:
+        names = np.asarray(groups)
+        chosen |= {group: names == group for group in GROUPS}
+    return chosen
+
+
+def _why_missing(counts: tuple[int, int]) -> str:
+    missing = [name for name, count in zip(("positive", "negative"), counts, strict=True) if not count]
+    return f"no {' and no '.join(missing)} image" if missing else ""
+
+
+def _row(address: tuple[str, str], value: float, counts: tuple[int, int], n: int, reason: str) -> dict[str, Any]:
+    return {
+        "class": address[0],
+        "metric": address[1],
+        "value": value,
+        "positives": counts[0],
+        "negatives": counts[1],
+        "n": n,
+        "reason": reason,
+    }
