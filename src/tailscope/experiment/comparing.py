@@ -11,7 +11,7 @@ from tailscope.core import Progress, digest, write_table
 from tailscope.experiment.config import CompareSection, ExperimentConfig
 from tailscope.experiment.fitting import test_logits
 from tailscope.experiment.folder import ExperimentFolder, Stage
-from tailscope.experiment.lens_samples import COUNT_METRICS, crossfit_samples, pair_samples
+from tailscope.experiment.lens_samples import alignment_samples, count_samples, crossfit_samples
 from tailscope.experiment.performance_samples import performance_samples
 from tailscope.experiment.test_set import RunGrid, TestSet
 from tailscope.stats import ComparisonSettings, MetricSamples, arm_estimate, compare, hidden_differences
@@ -67,11 +67,10 @@ def all_samples(
     logits = np.stack([test_logits(folder, run, test.classes) for run in grid.names])
     samples = list(performance_samples(test, grid, logits))
     if config.lenses.alignment is not None:
-        samples += pair_samples(test, grid, "alignment", folder.table("alignment", grid.names))
+        samples += alignment_samples(test, grid, folder.table("alignment", grid.names))
     if config.lenses.dissection is not None:
         samples += crossfit_samples(test, grid, folder)
-        table = folder.table("dissection", grid.names)
-        samples += pair_samples(test, grid, "dissection", table[table["metric"].isin(COUNT_METRICS)])
+        samples += count_samples(test, grid, folder.table("dissection", grid.names))
     return samples
 
 

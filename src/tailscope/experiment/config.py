@@ -80,7 +80,7 @@ class DataSection(_Section):
 
 
 class ModelSection(_OpenSection):
-    """Which network. Keys beyond ``source`` are its settings: name, pretrained, args …"""
+    """Which network. Keys beyond ``source`` are its settings, such as name, pretrained and args."""
 
     source: str = "timm"
 

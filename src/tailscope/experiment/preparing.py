@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import yaml
 
 from tailscope.core import (
+    Advance,
     DataError,
     Dataset,
     ExperimentData,
@@ -65,7 +67,7 @@ def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progr
     """
     dataset = open_dataset(config)
     with progress.task("reading images", len(dataset.images)) as advance:
-        data = prepare(dataset, config.data.view(), config.data.cache or folder.cache, _stepwise(advance))
+        data = prepare(dataset, config.data.view(), config.data.cache or folder.cache, steps(advance))
     _require_counts(config, data)
     layers, coarse = _find_layers(config, data)
     return Prepared(_with_layers(config, layers), data, layers, (*data.notes, *coarse))
@@ -106,13 +108,14 @@ def class_table(data: ExperimentData) -> pd.DataFrame:
     return table.sort_values(["prevalence", "class"], ascending=[False, True], ignore_index=True)
 
 
-def _stepwise(advance):  # type: ignore[no-untyped-def]
-    done_before = 0
+def steps(advance: Advance) -> Callable[[int, int], None]:
+    """A callback that takes (done, total) and moves a bar by what is new."""
+    before = 0
 
-    def progress(done: int, total: int) -> None:
-        nonlocal done_before
-        advance(done - done_before)
-        done_before = done
+    def progress(done: int, _: int) -> None:
+        nonlocal before
+        advance(done - before)
+        before = done
 
     return progress
 

@@ -33,7 +33,7 @@ class ExperimentResult:
         return self.path / "report.html"
 
     def table(self, name: str) -> pd.DataFrame:
-        """One table of the experiment: predictions, history, alignment, dissection, estimates …
+        """One table of the experiment, e.g. predictions, history, alignment, dissection or estimates.
 
         Raises:
             UnknownNameError: There is no such table.
