@@ -117,7 +117,7 @@ def alignment(content: ReportContent) -> Section:
         "dashed line the maps know no more about the place of the finding than an uninformed map; right of it they do."
     )
     panel = (f"{metric_name(first[0])}, excess over chance", shown)
-    blocks.append(FigureBlock(caption, figures.interval_chart([panel], _order(content), content.arms)))
+    blocks.append(FigureBlock(caption, figures.interval_chart([panel], _order(content), content.arms, has_zero=True)))
     best = tables.attainable(rows)
     blocks.extend([best] if best.rows else [])
     blocks.extend(tables.alignment(*key, groups[key], is_open=key == first) for key in keys)
@@ -138,7 +138,9 @@ def units(content: ReportContent) -> Section:
         "dashed line no unit answers to the class better than to other patients' annotations."
     )
     panel = ("matched IoU of the best unit, minus its null", [{**row, "value": row["crossfit"]} for row in rows])
-    found: list[Block] = [FigureBlock(caption, figures.interval_chart([panel], _order(content), content.arms))]
+    found: list[Block] = [
+        FigureBlock(caption, figures.interval_chart([panel], _order(content), content.arms, has_zero=True))
+    ]
     found.append(tables.units(rows))
     found.extend([tables.layers(layers)] if layers else [_empty("no layer summary was handed over")])
     return Section("units", title, (*found, *_differences(content, {"dissection", "representation"}, ("crossfit",))))
@@ -210,7 +212,6 @@ def _differences(content: ReportContent, lenses: set[str], is_open: tuple[str, .
     if not rows:
         why = why_not_compared(content.arms, content.seeds) or "no comparison of this lens was handed over"
         return (_empty(f"no arm is compared with control here, because {why}"),)
-    rows.sort(key=lambda row: text_of(row["class"]) not in AGGREGATES)
     return tuple(
         tables.differences(
             metric,
@@ -261,7 +262,7 @@ def _by_class(content: ReportContent, frame: pd.DataFrame | None, columns: tuple
     table = filled(frame, columns)
     if "arm" in columns:
         table = ranked(table, "arm", content.arms)
-    return rows_of(ranked(table, "class", _order(content)))
+    return rows_of(ranked(table, "class", (*AGGREGATES, *_order(content))))
 
 
 def _order(content: ReportContent) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ _CONFIG = {
 
 Rows = list[dict[str, Any]]
 
+_SPARSE = alt.Axis(tickCount=6, labelFlush=False, labelOverlap="greedy")
+
 
 def imbalance_chart(rows: Rows, order: tuple[str, ...]) -> Markup:
     """Positives per class on a logarithmic axis: training (filled, by group) and test (hollow)."""
@@ -53,41 +55,51 @@ def imbalance_chart(rows: Rows, order: tuple[str, ...]) -> Markup:
         .encode(x=alt.X("low:Q", title="positive images (logarithmic)"), x2="high:Q", y=y)
     )
     return _svg(
-        alt.layer(link, train, test).properties(width=640, height=_height(len(order), 1)), "Positives per class"
+        alt.layer(link, train, test).properties(width=760, height=_height(len(order), 1)), "Positives per class"
     )
 
 
-def interval_chart(panels: list[tuple[str, Rows]], order: tuple[str, ...], arms: tuple[str, ...]) -> Markup:
+def interval_chart(
+    panels: list[tuple[str, Rows]], order: tuple[str, ...], arms: tuple[str, ...], *, has_zero: bool = False
+) -> Markup:
     """One panel per metric, one row per class, one dot with its interval per arm.
 
     Args:
         panels: (axis title, rows with class, arm, value, lo, hi).
         order: Classes from top to bottom.
         arms: Control first; colours and shapes follow this order.
+        has_zero: Draw a dashed line at zero.
     """
-    width = 640 if len(panels) == 1 else 330
-    charts = [_interval_panel(title, rows, order, arms) for title, rows in panels]
-    sized = [chart.properties(width=width, height=_height(len(order), len(arms))) for chart in charts]
+    width = 760 if len(panels) == 1 else 390
+    charts = [_interval_panel(title, _values(rows, order), order, arms) for title, rows in panels]
+    height = _height(len(order), len(arms))
+    layered = [alt.layer(_zero_line(), *chart) if has_zero else alt.layer(*chart) for chart in charts]
+    sized = [chart.properties(width=width, height=height) for chart in layered]
     whole = sized[0] if len(sized) == 1 else alt.hconcat(*sized, spacing=18)
     return _svg(whole, "; ".join(title for title, _ in panels))
 
 
-def _interval_panel(title: str, rows: Rows, order: tuple[str, ...], arms: tuple[str, ...]) -> Any:
-    values = [
+def _values(rows: Rows, order: tuple[str, ...]) -> Rows:
+    return [
         {"class": text_of(row["class"]), "arm": text_of(row["arm"]), **_ends(row)}
         for row in rows
         if text_of(row["class"]) in order and math.isfinite(float_of(row["value"]))
     ]
+
+
+def _interval_panel(title: str, values: Rows, order: tuple[str, ...], arms: tuple[str, ...]) -> tuple[Any, Any]:
     data = _inline(values)
     colour, shape = _arm_encodings(arms)
     y = alt.Y("class:N", title=None, scale=alt.Scale(domain=list(order), paddingInner=0.25), axis=alt.Axis(grid=True))
     base = alt.Chart(data).encode(y=y, yOffset=alt.YOffset("arm:N", scale=alt.Scale(domain=list(arms))), color=colour)
-    whole_axis = alt.X("lo:Q", title=title, scale=alt.Scale(zero=False))
+    whole_axis = alt.X("lo:Q", title=title, axis=_SPARSE, scale=alt.Scale(zero=False))
     rule = base.mark_rule(strokeWidth=1.6).encode(x=whole_axis, x2="hi:Q")
     dot = base.mark_point(filled=True, size=42, opacity=1).encode(x="value:Q", shape=shape)
-    has_zero = min((float_of(row["lo"]) for row in values), default=0.0) < 0.05
-    zero = alt.Chart(_inline([{"x": 0}] if has_zero else [])).mark_rule(color="#777", strokeDash=[4, 3])
-    return alt.layer(zero.encode(x="x:Q"), rule, dot) if has_zero else alt.layer(rule, dot)
+    return rule, dot
+
+
+def _zero_line() -> Any:
+    return alt.Chart(_inline([{"x": 0}])).mark_rule(color="#444", strokeDash=[4, 3]).encode(x="x:Q")
 
 
 def hidden_chart(panels: list[tuple[str, Rows]], arms: tuple[str, ...], margins: tuple[float, float]) -> Markup:
@@ -98,18 +110,18 @@ def hidden_chart(panels: list[tuple[str, Rows]], arms: tuple[str, ...], margins:
         arms: Control first.
         margins: Equivalence margin of AUROC, and of the lens.
     """
-    charts = [_hidden_panel(title, rows, arms, margins).properties(width=340, height=260) for title, rows in panels]
+    charts = [_hidden_panel(title, rows, arms, margins).properties(width=380, height=280) for title, rows in panels]
     whole = charts[0] if len(charts) == 1 else alt.hconcat(*charts, spacing=24)
     return _svg(whole, "Difference in AUROC against difference in a lens")
 
 
 def _hidden_panel(title: str, rows: Rows, arms: tuple[str, ...], margins: tuple[float, float]) -> Any:
     data = _inline(rows)
-    colour, shape = _arm_encodings(arms)
+    colour, shape = _arm_encodings(arms, first=1)
     bands = _inline([{"a": -margins[0], "b": margins[0], "c": -margins[1], "d": margins[1]}])
     upright = alt.Chart(bands).mark_rect(color="#bbb", opacity=0.35).encode(x="a:Q", x2="b:Q")
     level = alt.Chart(bands).mark_rect(color="#bbb", opacity=0.35).encode(y="c:Q", y2="d:Q")
-    x = alt.X("auroc_difference:Q", title="AUROC, treatment − control")
+    x = alt.X("auroc_difference:Q", title="AUROC, treatment − control", axis=_SPARSE)
     base = alt.Chart(data).encode(x=x, y=alt.Y("difference:Q", title=title))
     dots = base.mark_point(filled=True, size=55, opacity=0.9).encode(color=colour, shape=shape)
     labels = base.mark_text(align="left", dx=7, fontSize=10).encode(text="label:N")
@@ -133,15 +145,15 @@ def history_chart(rows: Rows, arms: tuple[str, ...]) -> Markup:
             .mark_line(strokeWidth=1.4, point={"size": 14})
             .encode(x=x, y=y, color=colour, detail="run:N")
         )
-        panels.append(lines.properties(width=330, height=190))
+        panels.append(lines.properties(width=390, height=200))
     return _svg(alt.hconcat(*panels, spacing=24), "Training loss and validation AUROC per epoch")
 
 
-def _arm_encodings(arms: tuple[str, ...]) -> tuple[Any, Any]:
-    """Colour and shape of the arms: both, so that neither alone carries the meaning."""
-    names = list(arms)
-    colours = [COLOURS[number % len(COLOURS)] for number in range(len(names))]
-    shapes = [SHAPES[number % len(SHAPES)] for number in range(len(names))]
+def _arm_encodings(arms: tuple[str, ...], first: int = 0) -> tuple[Any, Any]:
+    """Colour and shape of the arms from number ``first`` on: both, so that neither alone carries the meaning."""
+    names = list(arms[first:])
+    colours = [COLOURS[number % len(COLOURS)] for number in range(first, len(arms))]
+    shapes = [SHAPES[number % len(SHAPES)] for number in range(first, len(arms))]
     legend = alt.Legend(orient="top", direction="horizontal", columns=4)
     return (
         alt.Color("arm:N", title=None, legend=legend, scale=alt.Scale(domain=names, range=colours)),

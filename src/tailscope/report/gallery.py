@@ -99,8 +99,8 @@ def _montage(case: GalleryCase, number: int, pixels: _Pixels) -> Montage:
     drawing = f'width="{width}" height="{height}" preserveAspectRatio="none"'
     define = (
         f'<defs><image id="case-{number}" {drawing} href="{_data(pixels.image)}"/><g id="line-{number}">'
-        f'<path d="{path}" class="halo" stroke-width="{2.4 * line:.2f}"/>'
-        f'<path d="{path}" class="outline" stroke-width="{line:.2f}"/></g></defs>'
+        f'<path d="{path}" fill="none" stroke="#000" stroke-linecap="square" stroke-width="{2.4 * line:.2f}"/>'
+        f'<path d="{path}" fill="none" stroke="#56d7ff" stroke-linecap="square" stroke-width="{line:.2f}"/></g></defs>'
     )
     below, above = f'<use href="#case-{number}"/>', f'<use href="#line-{number}"/>'
     plain = _picture((height, width), define + below + above, "image with the outline of the annotation")

@@ -84,7 +84,7 @@ def _gallery(cases: tuple[GalleryCase, ...]) -> tuple[GalleryRow, ...]:
     for case, montage in zip(cases, montages(cases), strict=True):
         seen = [Seen("image", montage.plain, "outline: annotation")]
         for view, overlay, is_degenerate in zip(case.views, montage.overlays, montage.is_degenerate, strict=True):
-            line = f"p = {decimal(view.probability, 2)}, excess {signed(view.excess, 2)}"
+            line = f"predicted {decimal(view.probability, 2)}, excess {signed(view.excess, 2)}"
             seen.append(Seen(view.arm, overlay, f"{line}, degenerate map" if is_degenerate else line))
         rows.append(GalleryRow(f"{case.class_name} ({case.group}), {case.pseudonym}, annotated area "
                                f"{share(case.mask.mean())}", tuple(seen)))  # fmt: skip

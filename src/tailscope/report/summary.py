@@ -117,8 +117,10 @@ def _lens_sentence(rows: Rows, design: tuple[tuple[str, ...], tuple[int, ...]]) 
     for lens in dict.fromkeys(text_of(row["lens"]) for row in rows):
         mine = [row for row in rows if text_of(row["lens"]) == lens]
         metrics = listed(list(dict.fromkeys(metric_name(text_of(row["metric"])) for row in mine)), limit=2)
-        moved = [_cell(row, named=False) for row in mine if verdict_kind(row["verdict"]) == "different"]
-        shown = f" ({listed(moved)})" if moved else ""
+        moved = [row for row in mine if verdict_kind(row["verdict"]) == "different"]
+        several = len({row["verdict"] for row in moved}) > 1
+        names = [f"{row['arm']} on {row['class']}" + (f" {row['verdict']}" if several else "") for row in moved]
+        shown = f" ({listed(names)})" if moved else ""
         parts.append(f"{lens} ({metrics}): of {_tally(mine)}{shown}")
     return f"Inside the models, {'; '.join(parts)}."
 
@@ -156,7 +158,9 @@ def _undecided(found: Rows, design: tuple[tuple[str, ...], tuple[int, ...]]) -> 
     reasons = [why] if why else []
     reasons += [f"{few} for too few patients"] if few else []
     reasons += [f"{wide} because the interval allows both a difference and none"] if wide and not why else []
-    return f"{plural(len(rows), 'comparison')} {'is' if len(rows) == 1 else 'are'} undecided ({'; '.join(reasons)})"
+    verb = "stays" if len(rows) == 1 else "stay"
+    because = "; ".join(reasons)
+    return f"{plural(len(rows), 'comparison')} {verb} undecided, which does not mean no difference ({because})"
 
 
 def _tally(rows: Rows) -> str:
@@ -172,7 +176,7 @@ def _tally(rows: Rows) -> str:
     ):
         if kinds[kind]:
             parts.append(f"{kinds[kind]} {_singular(phrase) if kinds[kind] == 1 else phrase}")
-    return f"{plural(len(rows), 'comparison')} per class, {listed(parts, limit=9)}"
+    return f"{plural(len(rows), 'comparison')} by class, {listed(parts, limit=9)}"
 
 
 def _singular(phrase: str) -> str:
@@ -185,11 +189,11 @@ def _singular(phrase: str) -> str:
     }[phrase]
 
 
-def _cell(row: dict[str, Any], *, named: bool = True, lens: bool = False) -> str:
-    metric = f"{metric_name(text_of(row['metric']))} " if named or lens else ""
+def _cell(row: dict[str, Any], *, lens: bool = False) -> str:
+    metric = metric_name(text_of(row["metric"]))
     where = f"{row['lens']} {metric}" if lens else metric
     direction = text_of(row.get("verdict")) or _direction(row)
-    return f"{row['arm']} on {row['class']} ({where}{direction})"
+    return f"{row['arm']} on {row['class']} ({where} {direction})"
 
 
 def _direction(row: dict[str, Any]) -> str:

@@ -10,9 +10,13 @@ from tailscope.report.forest import Scale, common_scale, interval_picture
 from tailscope.report.frames import AGGREGATES, float_of, text_of
 from tailscope.report.numbers import count, decimal, interval, p_value, share, signed
 from tailscope.report.summary import verdict_kind
-from tailscope.report.words import metric_meaning, metric_name
+from tailscope.report.words import capital, metric_meaning, metric_name
 
 Rows = list[dict[str, Any]]
+
+_DIFFERENCE_COLUMNS = (
+    "class", "arm", "difference", "", "SE", "seed noise", "detectable", "p", "p (Holm)", "n", "patients", "verdict",
+)  # fmt: skip
 
 INTERVALS = "Brackets are 95 % intervals."
 FOREST = "The picture shows the same numbers: dot and 95 % interval on one axis per table, dashed line at zero"
@@ -31,7 +35,7 @@ def class_counts(rows: Rows) -> Table:
          "annotated"),
         tuple(
             (
-                word(row["class"]),
+                _named(row),
                 word(row["group"]),
                 figure_cell(share(row["prevalence"]), row["prevalence"]),
                 _ratio(row),
@@ -52,12 +56,9 @@ def estimates(metric: str, rows: Rows, order: tuple[str, ...], arms: tuple[str, 
     for name in names:
         sizes = [float_of(row["n"]) for (which, _), row in cells.items() if which == name]
         n = max((size for size in sizes if math.isfinite(size)), default=math.nan)
-        first = Cell(
-            f"{name} (average)" if name in AGGREGATES else name, style="strong" if name in AGGREGATES else "text"
-        )
         values = [_estimate(cells.get((name, arm), {}), notes) for arm in arms]
-        lines.append((first, *values, figure_cell(count(n), n)))
-    title = metric_name(metric)
+        lines.append((_named({"class": name}), *values, figure_cell(count(n), n)))
+    title = capital(metric_name(metric))
     return Table(
         f"{title} per class and arm, mean over seeds. {metric_meaning(metric)} {INTERVALS} Overlapping intervals of "
         "two arms do not mean equality: the arms are compared image by image in the table of differences.",
@@ -73,12 +74,13 @@ def differences(metric: str, rows: Rows, margin: float, *, is_open: bool) -> Tab
     """One metric: every arm against control, with the whole of its statistics."""
     notes = Notes()
     scale = common_scale([row[end] for row in rows for end in ("difference", "lo", "hi")] + [-margin, margin])
-    title = f"{metric_name(metric)}: difference from control"
+    title = f"{capital(metric_name(metric))}: difference from control"
     return Table(
-        f"{title}, per class and arm. {FOREST}, grey band ±{decimal(margin, 2)}. Seed noise is the standard error from "
-        "seeds alone; detectable is the smallest difference that would be found four times out of five after Holm's "
-        "correction. Undecided means that neither a difference nor equivalence is shown.",
-        ("class", "arm", "difference", "", "seed noise", "detectable", "p", "p (Holm)", "patients", "verdict"),
+        f"{title}, per class and arm. {FOREST}, grey band ±{decimal(margin, 2)}. SE is the standard error of the "
+        "difference, seed noise its part from seeds alone; detectable is the smallest difference that would be found "
+        "four times out of five after Holm's correction. Undecided means that neither a difference nor equivalence is "
+        "shown.",
+        _DIFFERENCE_COLUMNS,
         tuple(_difference(row, scale, margin, notes) for row in rows),
         title=title,
         is_open=is_open,
@@ -94,7 +96,7 @@ def hidden(kind: str, caption: str, rows: Rows) -> Table:
         ("class", "arm", "lens", "difference", "", "p", "p (Holm)", "ΔAUROC", "ΔAP", "positives needed"),
         tuple(
             (
-                word(row["class"]),
+                _named(row),
                 word(row["arm"]),
                 Cell(f"{text_of(row['lens'])}: {metric_name(text_of(row['metric']))}"),
                 _signed(row, "difference"),
@@ -114,7 +116,7 @@ def hidden(kind: str, caption: str, rows: Rows) -> Table:
 def alignment(metric: str, method: str, rows: Rows, *, is_open: bool) -> Table:
     """One metric of one method: value, chance level, excess, and what the grid allows."""
     scale = common_scale([row[end] for row in rows for end in ("excess", "lo", "hi")])
-    title = f"{metric_name(metric)}, {method}"
+    title = f"{capital(metric_name(metric))}, {method}"
     return Table(
         f"{title}: agreement of saliency and annotation. {metric_meaning(metric)} Chance is what an uninformed map "
         f"reaches on the same annotations, excess is value minus chance. {FOREST}. Attainable is the best value that "
@@ -122,7 +124,7 @@ def alignment(metric: str, method: str, rows: Rows, *, is_open: bool) -> Table:
         ("class", "arm", "value", "chance", "excess", "", "pairs", "patients", "degenerate", "attainable"),
         tuple(
             (
-                word(row["class"]),
+                _named(row),
                 word(row["arm"]),
                 figure_cell(decimal(row["value"]), row["value"]),
                 figure_cell(decimal(row["reference"]), row["reference"]),
@@ -171,7 +173,7 @@ def units(rows: Rows) -> Table:
         ("class", "arm", "best unit", "", "IoU, fixed", "attainable", "units per 100", "images", "patients"),
         tuple(
             (
-                word(row["class"]),
+                _named(row),
                 word(row["arm"]),
                 figure_cell(signed(row["crossfit"]), row["crossfit"], row["reason"], notes,
                             detail=interval(row["lo"], row["hi"], is_difference=True)),
@@ -218,6 +220,11 @@ def plain(rows: Rows, caption: str, title: str = "") -> Table:
     )
 
 
+def _named(row: dict[str, Any]) -> Cell:
+    name = text_of(row["class"])
+    return Cell(f"{name} (average)", style="strong") if name in AGGREGATES else Cell(name)
+
+
 def _any(value: Any) -> Cell:
     number = float_of(value) if not isinstance(value, (str, bool)) else math.nan
     if not math.isfinite(number):
@@ -252,14 +259,16 @@ def _difference(row: dict[str, Any], scale: Scale, margin: float, notes: Notes) 
     letter = notes.letter(reason) if reason else ""
     style = f"verdict {verdict_kind(row['verdict'])}"
     return (
-        word(row["class"]),
+        _named(row),
         word(row["arm"]),
         _signed(row, "difference"),
         Cell("", picture=interval_picture(row["difference"], row["lo"], row["hi"], scale, margin), style="picture"),
+        figure_cell(decimal(row["se"]), row["se"]),
         figure_cell(decimal(row["seed_noise"]), row["seed_noise"]),
         figure_cell(decimal(row["mde"]), row["mde"]),
         figure_cell(p_value(row["p"]), row["p"]),
         figure_cell(p_value(row["p_adjusted"]), row["p_adjusted"]),
+        figure_cell(count(row["n"]), row["n"]),
         figure_cell(count(row["patients"]), row["patients"]),
         Cell(verdict, title=reason, note=letter, style=style),
     )

@@ -20,7 +20,7 @@ _METRICS = {
     "iou_at_area": "IoU at equal area",
     "pixel_ap": "pixel AP",
     "iou_matched": "matched IoU",
-    "crossfit": "cross-fitted best matched IoU above its null",
+    "crossfit": "best unit, cross-fitted",
 }
 _METRIC_MEANINGS = {
     "auroc": "The chance that a random positive image scores above a random negative one; 0.5 is guessing.",
@@ -67,6 +67,15 @@ GLOSSARY = (
     ("not visible", "The lens differs, but AUROC or AP is undecided: more positives are needed to call it hidden."),
     ("head, medium, tail", "Groups of classes by training prevalence."),
 )
+
+
+def capital(text: str) -> str:
+    """The text with its first letter in upper case.
+
+    >>> capital("mass inside")
+    'Mass inside'
+    """
+    return text[:1].upper() + text[1:]
 
 
 def metric_name(metric: str) -> str:
