@@ -46,7 +46,7 @@ def image_column(path: Path) -> str | None:
 
 def _columns(path: Path) -> tuple[str, ...]:
     table = _read(path)
-    return table.columns if table else ()
+    return () if table is None else table.columns
 
 
 def _read(path: Path) -> TextTable | None:

@@ -1,0 +1,84 @@
+"""From label states to targets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tailscope.core import DataError, InputError
+from tailscope.data import CsvTables, DataSettings
+from tailscope.data.views import view_labels
+
+LABELS = "image,mass,edema\n00.png,1,0\n01.png,,-1\n02.png,0,1\n03.png,0,0\n04.png,-1,-1\n"
+
+
+@pytest.fixture
+def dataset(csv_folder):
+    folder = csv_folder(labels=LABELS, shapes="image,class,x0,y0,x1,y1\n00.png,mass,0,0,2,2\n02.png,edema,0,0,2,2\n")
+    return CsvTables(annotations="shapes.csv")(folder)
+
+
+def targets(dataset, **settings):
+    return view_labels(dataset, DataSettings(**settings)).targets.tolist()
+
+
+def test_uncertain_is_masked_and_unmentioned_negative_by_default(dataset):
+    expected = np.array([[1, 0], [0, np.nan], [0, 1], [0, 0], [np.nan, np.nan]])
+    assert np.array_equal(targets(dataset), expected, equal_nan=True)
+
+
+@pytest.mark.parametrize(("policy", "value"), [("zeros", 0), ("ones", 1)])
+def test_uncertain_can_be_zero_or_one(dataset, policy, value):
+    assert targets(dataset, uncertain=policy) == [[1, 0], [0, value], [0, 1], [0, 0], [value, value]]
+
+
+def test_unmentioned_can_be_masked(dataset):
+    assert np.isnan(targets(dataset, unmentioned="ignore")[1][0])
+
+
+def test_classes_can_be_chosen_in_another_order_with_their_annotations(dataset):
+    view = view_labels(dataset, DataSettings(classes=("edema",)))
+    assert view.classes == ("edema",)
+    assert view.annotations["class"].tolist() == ["edema"]
+    assert np.array_equal(view.targets[:, 0], [0, np.nan, 1, 0, np.nan], equal_nan=True)
+
+
+def test_binary_is_any_finding_with_the_annotations_of_all(dataset):
+    view = view_labels(dataset, DataSettings(labels="binary"))
+    assert view.classes == ("any finding",)
+    assert np.array_equal(view.targets[:, 0], [1, np.nan, 1, 0, np.nan], equal_nan=True)
+    assert view.annotations["class"].tolist() == ["any finding", "any finding"]
+
+
+def test_policies_are_noted_with_their_counts(dataset):
+    notes = view_labels(dataset, DataSettings()).notes
+    assert notes == ("3 uncertain labels became ignore", "1 unmentioned labels became negative")
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (("mas",), "has no class 'mas'; did you mean 'mass'"),
+        (("mass", "mass"), "names a class twice"),
+        ((), "`classes` is empty"),
+    ],
+)
+def test_a_wrong_choice_of_classes_is_refused(dataset, classes, message):
+    with pytest.raises(DataError, match=message):
+        view_labels(dataset, DataSettings(classes=classes))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"resize": "crop"}, "`resize` must be one of"),
+        ({"channels": 2}, "`channels` must be one of"),
+        ({"labels": "single"}, "`labels` must be one of"),
+        ({"uncertain": "maybe"}, "`uncertain` must be one of"),
+        ({"unmentioned": "zero"}, "`unmentioned` must be one of"),
+        ({"image_size": (0, 5)}, "`image_size` must be"),
+    ],
+)
+def test_unknown_settings_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        DataSettings(**settings)
