@@ -53,7 +53,7 @@ def ecg_lead(scene: Scene, draws: Draws) -> list[Drawn]:
         pad = scene.blob((float(at[0]), float(at[1])), (0.024, 0.024), 0.0, 0.0)
         layer = np.maximum(layer, np.minimum(3 * pad, 1))
         layer = np.maximum(layer, 0.6 * scene.line(_curve(at, bend, away), 0.003))
-    return [drawn(layer.astype(np.float32), 0.30)]
+    return [drawn(layer.astype(np.float32), 0.30, share=0.05)]  # wires are thinner than pads, and count
 
 
 def _curve(start: NDArray[np.float64], bend: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:

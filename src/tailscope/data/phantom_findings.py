@@ -55,11 +55,11 @@ def effusion(scene: Scene, draws: Draws) -> list[Drawn]:
 
 def _fluid(scene: Scene, draws: Draws, side: float) -> Drawn:
     outwards = np.clip(side * scene.x / np.float32(scene.body.lung_width), 0, 1.3)
-    height = _between(draws[0] ** 1.8, 0.005, 0.20)
+    height = _between(draws[0] ** 1.8, -0.035, 0.19)
     surface = scene.floor(side) - np.float32(height) + np.float32(0.10) * (1 - outwards**2)
     depth = np.minimum(scene.lung(side) + np.float32(0.012), scene.y - surface)
     profile = step(depth, 0.012)
-    amount = np.float32(0.40 * (0.35 + 0.65 * scene.contrast(draws[1])))
+    amount = np.float32(0.40 * scene.contrast(draws[1]))
     return Drawn(drawn(profile, 1.0).mask, amount * profile * scene.air, profile)
 
 

@@ -95,11 +95,19 @@ def render_masks(settings: RenderSettings, index: int, label_row: NDArray[np.boo
 
 
 def _draw_parts(scene: Scene, seed: int, index: int, label_row: NDArray[np.bool_]) -> dict[str, list[Drawn]]:
-    return {
-        name: _PARTS[name](scene, _draws(seed, name, index))
-        for name, present in zip(COLUMNS, label_row, strict=True)
-        if present
-    }
+    present = (name for name, is_there in zip(COLUMNS, label_row, strict=True) if is_there)
+    return {name: _visible(scene, seed, index, name) for name in present}
+
+
+def _visible(scene: Scene, seed: int, index: int, name: str) -> list[Drawn]:
+    """What can be seen of a finding; should all of it fall between the pixels or off the film, it is drawn anew."""
+    group: list[Drawn] = []
+    attempt = 0
+    while not group:
+        address = name if attempt == 0 else f"{name}, attempt {attempt}"
+        group = [part for part in _PARTS[name](scene, _draws(seed, address, index)) if part.mask.any()]
+        attempt += 1
+    return group
 
 
 def _masks_of(parts: dict[str, list[Drawn]]) -> Masks:

@@ -117,13 +117,13 @@ def step(values: Layer, width: float) -> Layer:
     return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)
 
 
-def drawn(profile: Layer, amount: float, hidden: Layer | None = None) -> Drawn:
-    """A lesion whose mask is where its profile reaches a quarter of its peak, as a reader would outline it."""
-    peak = float(profile.max())
-    mask = profile >= max(0.25 * peak, 1e-6)
-    if peak <= 0:
-        mask = np.zeros(profile.shape, dtype=bool)
-    return Drawn(mask, np.asarray(profile * np.float32(amount), dtype=np.float32), hidden)
+def drawn(profile: Layer, amount: float, share: float = 0.25) -> Drawn:
+    """A part whose mask is where its profile reaches a share of its peak: a quarter is where a reader would outline it.
+
+    The mask is empty only where the profile is 0 throughout.
+    """
+    outline = max(share * float(profile.max()), 1e-6)
+    return Drawn(profile >= np.float32(outline), np.asarray(profile * np.float32(amount), dtype=np.float32))
 
 
 def on_film(body: Body, points: NDArray[np.float64]) -> NDArray[np.float64]:
