@@ -148,8 +148,90 @@ def _count_low_bins(maps: NDArray[np.float32], chosen: int, grid: CellGrid, hist
 
 
 @njit(cache=True)
+def _edge(bin_number: int) -> np.float32:
+    """The smallest float32 whose key's upper bits are ``bin_number``."""
+    offset = (bin_number << _LOW_BITS) - _SIGN
+    bits = offset if offset >= 0 else _SIGN - offset
+    return np.uint32(bits).view(np.float32)
+
+
+@njit(cache=True)
+def _guess(maps: NDArray[np.float32], k: int, grid: CellGrid) -> tuple[np.float32, np.float32]:
+    """Values between which the (k+1)-th largest pixel probably lies: one pixel of each cell speaks for all of them."""
+    histogram = np.zeros(_HIGH_BINS, np.int64)
+    for n in range(maps.shape[0]):
+        for r in range(maps.shape[1]):
+            for c in range(maps.shape[2]):
+                area = _area(grid, r, c)
+                if area == 0:
+                    continue
+                # Scattered by Knuth's multiplicative hash: the middle of a cell is smoother than its other pixels.
+                place = (((n * maps.shape[1] + r) * maps.shape[2] + c) * 2654435761 & 0xFFFFFFFF) % area
+                columns = grid.column_start[c + 1] - grid.column_start[c]
+                down = grid.row_share[grid.row_start[r] + place // columns]
+                across = grid.column_share[grid.column_start[c] + place % columns]
+                below, beside = min(r + 1, maps.shape[1] - 1), min(c + 1, maps.shape[2] - 1)
+                left = (1.0 - down) * maps[n, r, c] + down * maps[n, below, c]
+                right = (1.0 - down) * maps[n, r, beside] + down * maps[n, below, beside]
+                histogram[_key(np.float32((1.0 - across) * left + across * right)) >> _LOW_BITS] += area
+    slack = k // 5 + 4 * _largest_area(grid)
+    high = _edge(_bracket(histogram, k - slack) + 1) if k > slack else np.float32(np.inf)
+    return _edge(_bracket(histogram, k + slack)), high
+
+
+@njit(cache=True)
+def _collect(
+    maps: NDArray[np.float32], ends: tuple[np.float32, np.float32], grid: CellGrid, buffer: NDArray[np.float32]
+) -> tuple[int, int]:
+    """Put the pixels in (low, high] into the buffer; return how many lie above ``high``, and how many in between.
+
+    A full buffer keeps counting, without storing.
+    """
+    low_end, high_end = ends
+    values = np.empty(_largest_area(grid), np.float32)
+    above, between = 0, 0
+    for n in range(maps.shape[0]):
+        for r in range(maps.shape[1]):
+            for c in range(maps.shape[2]):
+                low, high = _corners(maps[n], r, c)
+                if not high > low_end:
+                    continue
+                if low > high_end:
+                    above += _area(grid, r, c)
+                    continue
+                for p in range(_interpolate(maps[n], r, c, grid, values)):
+                    if values[p] > high_end:
+                        above += 1
+                    elif values[p] > low_end:
+                        if between < len(buffer):
+                            buffer[between] = values[p]
+                        between += 1
+    return above, between
+
+
+@njit(cache=True)
+def exact_order_key(maps: NDArray[np.float32], k: int, grid: CellGrid) -> int:
+    """Key of the (k+1)-th largest upsampled value of one unit, without a guess, in memory that does not grow.
+
+    Args:
+        maps: (n, h, w) float32, finite.
+        k: In [0, n·H·W).
+        grid: From :func:`tailscope.dissection.cells.cell_grid`.
+    """
+    low_bin, high_bin = _bracket_by_cells(maps, k, grid)
+    high = np.zeros(_HIGH_BINS + 1, np.int64)
+    _count_high_bins(maps, low_bin, high_bin, grid, high)
+    chosen = _bracket(high, k)
+    low = np.zeros(_LOW_BINS, np.int64)
+    _count_low_bins(maps, chosen, grid, low)
+    return (chosen << _LOW_BITS) + _bracket(low, k - high[chosen + 1 :].sum())
+
+
+@njit(cache=True)
 def upsampled_order_keys(maps: NDArray[np.float32], k: int, grid: CellGrid) -> NDArray[np.int64]:
     """Key of the (k+1)-th largest upsampled value of each unit, exactly.
+
+    A guessed bracket is verified by counting; where it fails, the answer comes from :func:`exact_order_key`.
 
     Args:
         maps: (U, n, h, w) float32, finite.
@@ -160,14 +242,17 @@ def upsampled_order_keys(maps: NDArray[np.float32], k: int, grid: CellGrid) -> N
         (U,) int64 keys.
     """
     keys = np.empty(len(maps), np.int64)
+    buffer = np.empty(k + 65536, np.float32)
     for u in range(len(maps)):
-        low_bin, high_bin = _bracket_by_cells(maps[u], k, grid)
-        high = np.zeros(_HIGH_BINS + 1, np.int64)
-        _count_high_bins(maps[u], low_bin, high_bin, grid, high)
-        chosen = _bracket(high, k)
-        low = np.zeros(_LOW_BINS, np.int64)
-        _count_low_bins(maps[u], chosen, grid, low)
-        keys[u] = (chosen << _LOW_BITS) + _bracket(low, k - high[chosen + 1 :].sum())
+        low_end, high_end = _guess(maps[u], k, grid)
+        above, between = _collect(maps[u], (low_end, high_end), grid, buffer)
+        if above <= k < above + between and between <= len(buffer):
+            place = between - 1 - (k - above)
+            keys[u] = _key(np.partition(buffer[:between], place)[place])
+        elif above + between <= k and low_end == maps[u].min():
+            keys[u] = _key(low_end)  # a plateau at the minimum, as after a ReLU, reaches down to rank k
+        else:
+            keys[u] = exact_order_key(maps[u], k, grid)
     return keys
 
 
@@ -193,18 +278,43 @@ def _count_mixed(
 
 
 @njit(cache=True)
-def _count_inside(mask: NDArray[np.bool_], cell: tuple[int, int], hits: NDArray[np.int64], count: int) -> int:
-    """Pixels of a cell that are hit and in the mask; ``cell``: its mask pixels, and all its pixels."""
-    pixels, area = cell
-    if pixels == 0 or count == area:
-        return pixels
-    if pixels == area:
-        return count
+def _count_inside(bank: NDArray[np.bool_], which: int, hits: NDArray[np.int64], count: int) -> int:
     inside = 0
     for p in range(count):
-        if mask[hits[p, 0], hits[p, 1]]:
+        if bank[which, hits[p, 0], hits[p, 1]]:
             inside += 1
     return inside
+
+
+@njit(cache=True)
+def _gather_sums(sums: NDArray[np.int32], table: NDArray[np.int64], local: NDArray[np.int32]) -> None:
+    """Pixels per cell of one image's masks, (h, w, M), so that the masks of a cell lie side by side."""
+    for m in range(len(table)):
+        for r in range(local.shape[0]):
+            for c in range(local.shape[1]):
+                local[r, c, m] = sums[table[m], r, c] if table[m] >= 0 else 0
+
+
+@njit(cache=True)
+def _add_cell(
+    bank: NDArray[np.bool_],
+    masks: tuple[NDArray[np.int64], NDArray[np.int32]],
+    hits: NDArray[np.int64],
+    counted: tuple[int, int],
+    inside: NDArray[np.int64],
+) -> None:
+    """Add one cell's pixels inside each mask; ``counted``: pixels hit, and all pixels of the cell."""
+    table, pixels = masks
+    count, area = counted
+    for m in range(len(table)):
+        if pixels[m] == 0:
+            continue
+        if count == area:
+            inside[m] += pixels[m]
+        elif pixels[m] == area:
+            inside[m] += count
+        else:
+            inside[m] += _count_inside(bank, table[m], hits, count)
 
 
 @njit(cache=True)
@@ -231,22 +341,23 @@ def count_above(
     inside = np.zeros((maps.shape[0], maps.shape[1], table.shape[1]), np.int64)
     values = np.empty(_largest_area(grid), np.float32)
     hits = np.empty((len(values), 2), np.int64)
+    local = np.empty((maps.shape[2], maps.shape[3], table.shape[1]), np.int32)
     for n in range(maps.shape[0]):
+        _gather_sums(sums, table[n], local)
         for u in range(maps.shape[1]):
+            plane = maps[n, u]
             for r in range(maps.shape[2]):
                 for c in range(maps.shape[3]):
-                    low, high = _corners(maps[n, u], r, c)
+                    low, high = _corners(plane, r, c)
                     area = _area(grid, r, c)
                     if not high > thresholds[u] or area == 0:
                         continue
                     count = area
                     if not low > thresholds[u]:
-                        count = _count_mixed(maps[n, u], (r, c, thresholds[u]), grid, values, hits)
-                    activated[n, u] += count
-                    for m in range(table.shape[1]):
-                        if table[n, m] >= 0:
-                            pixels = sums[table[n, m], r, c]
-                            inside[n, u, m] += _count_inside(bank[table[n, m]], (pixels, area), hits, count)
+                        count = _count_mixed(plane, (r, c, thresholds[u]), grid, values, hits)
+                    if count > 0:
+                        activated[n, u] += count
+                        _add_cell(bank, (table[n], local[r, c]), hits, (count, area), inside[n, u])
     return activated, inside
 
 

@@ -132,6 +132,9 @@ def unit_concept_counts(
 def attainable_iou(concept_share: NDArray[np.floating], top_fraction: float) -> NDArray[np.float64]:
     """The largest IoU that a unit activated on ``top_fraction`` of the pixels can reach, in [0, 1].
 
+    Both shares are nominal, so the value is the same for all arms: what a unit really activates on the mask grid differs
+    a little from ``top_fraction``, and so may its IoU exceed the value.
+
     Args:
         concept_share: Pixel share φ of each concept, in [0, 1].
         top_fraction: Pixel share t of the activation.

@@ -54,7 +54,7 @@ class AnnotatedImages:
         if wrong:
             row, column = wrong[0]
             raise InputError(
-                f"`annotated` must name positives only; image {self.ids[row]!r} is not positive for "
+                f"`annotated` must name positives only; image {str(self.ids[row])!r} is not positive for "
                 f"{self.classes[column]!r} ({len(wrong)} such pairs): leave them out"
             )
 
