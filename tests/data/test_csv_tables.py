@@ -218,3 +218,9 @@ def test_a_declared_format_without_its_columns_is_refused(csv_folder):
 
 def test_the_source_is_registered():
     assert isinstance(DATASETS.build("csv", images="pictures"), CsvTables)
+
+
+def test_shapes_of_label_columns_that_are_not_used_are_left_out(csv_folder):
+    text = "image,class,x0,y0,x1,y1\n00.png,hernia,1,2,5,6\n01.png,mass,1,2,5,6\n"
+    shapes = annotate(csv_folder(), text, classes=("mass",))
+    assert [shape[0] for shape in shapes] == ["01.png"]

@@ -21,7 +21,7 @@ from tailscope.data.tables import annotation_table, image_table, label_table
 from tailscope.data.text_tables import read_text_table
 from tailscope.data.validation import raise_problems, some
 
-_OTHER_TABLES = (("valid.csv", "val"), ("val_labels.csv", "val"), ("test_labels.csv", "test"))
+_VALIDATION_TABLES = ("valid.csv", "val_labels.csv")  # the same images, as released first and with the test set
 _TAIL = re.compile(r"patient[^/]+/study[^/]+/[^/]+$")
 
 
@@ -84,8 +84,13 @@ class CheXpert:
     def _read(self, root: Path) -> tuple[list[View], list[str]]:
         views: list[View] = []
         problems: list[str] = []
-        for name, split in ((self.train_table, "train"), *_OTHER_TABLES):
-            path = find_table(root, name)
+        validation = (path for name in _VALIDATION_TABLES if (path := find_table(root, name)) is not None)
+        tables = {
+            "train": find_table(root, self.train_table),
+            "val": next(validation, None),
+            "test": find_table(root, "test_labels.csv"),
+        }
+        for split, path in tables.items():
             if path is not None:
                 more, wrong = read_views(read_text_table(path), split)
                 views += more

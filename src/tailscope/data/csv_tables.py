@@ -84,7 +84,7 @@ class CsvTables:
         states, bad_cells = _states(table, names)
         patients, splits, bad_splits = self._groups(table)
         problems += bad_cells + bad_splits
-        shapes, bad_shapes = self._read_annotations(root, dict(zip(ids, paths, strict=True)), names)
+        shapes, bad_shapes = self._read_annotations(root, dict(zip(ids, paths, strict=True)), names, ignored)
         raise_problems(problems + bad_shapes)
         images = image_table({"image_id": ids, "path": paths, "patient_id": patients, "split": splits})
         files = ImageFiles(root, tuple(images["path"]))
@@ -163,7 +163,7 @@ class CsvTables:
         return patients, splits, problems
 
     def _read_annotations(
-        self, root: Path, path_of: dict[str, str], classes: tuple[str, ...]
+        self, root: Path, path_of: dict[str, str], classes: tuple[str, ...], ignored: list[str]
     ) -> tuple[pd.DataFrame, list[str]]:
         if self.annotations is None:
             return annotation_table([], "table"), []
@@ -171,7 +171,9 @@ class CsvTables:
         reader = ShapeReader(root, self._sizes(root, path_of), self.box_format, self.point_radius_px)
         stems = {Path(name).with_suffix("").as_posix(): name for name in path_of}
         shapes, where, problems = reader.read(table, lambda name: name if name in path_of else stems.get(name, name))
-        annotations = annotation_table(shapes, "table")
+        kept = [row for row, shape in enumerate(shapes) if shape[1] not in ignored]
+        annotations = annotation_table([shapes[row] for row in kept], "table")
+        where = [where[row] for row in kept]
         return annotations, problems + annotation_problems(annotations, path_of, classes, where)
 
     def _sizes(self, root: Path, path_of: dict[str, str]) -> Callable[[str], Size | None]:

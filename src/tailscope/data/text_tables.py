@@ -7,6 +7,7 @@ import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tailscope.core.errors import DataError
 from tailscope.core.registry import nearest
@@ -60,7 +61,7 @@ def read_text_table(path: Path) -> TextTable:
     delimiter = "\t" if path.name.removesuffix(".gz").lower().endswith((".tsv", ".tab")) else ","
     try:
         with _open_text(path) as stream:
-            records = [(reader_line, record) for reader_line, record in _records(stream, delimiter) if any(record)]
+            records = [(line, record) for line, record in _records(stream, delimiter) if any(record)]
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
         raise DataError(f"{path} is not a table of UTF-8 text ({error}); save it as CSV in UTF-8") from None
     if not records:
@@ -71,12 +72,13 @@ def read_text_table(path: Path) -> TextTable:
     return TextTable(path.name, columns, rows, tuple(line for line, _ in records[1:]))
 
 
-def _open_text(path: Path):  # type: ignore[no-untyped-def]
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
-    return opener(path, "rt", encoding="utf-8-sig", newline="")
+def _open_text(path: Path) -> IO[str]:
+    if path.name.lower().endswith(".gz"):
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open("rt", encoding="utf-8-sig", newline="")
 
 
-def _records(stream: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _records(stream: IO[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(stream, delimiter=delimiter)
     for record in reader:
         yield reader.line_num, record
