@@ -43,7 +43,7 @@ def _patch(scene: Scene, draws: Draws, side: float, radii: tuple[float, float], 
     centre = scene.place(side, height, draws[2], 0.04)
     shape = scene.blob(centre, (radius * 1.25, radius), np.pi * draws[3], 0.12)
     profile = np.minimum(2.2 * shape, 1) * (0.35 + 0.65 * scene.patchy(draws[4], 14)) * step(scene.lung(side), 0.014)
-    return drawn(profile.astype(np.float32), amount * scene.contrast(draws[5]))
+    return drawn((profile * scene.lung_thickness).astype(np.float32), amount * scene.contrast(draws[5]))
 
 
 def effusion(scene: Scene, draws: Draws) -> list[Drawn]:
@@ -78,7 +78,7 @@ def _plate(scene: Scene, draws: Draws, side: float) -> Drawn:
     t = np.linspace(-1, 1, 7)
     points = np.stack([x + half * t * np.cos(tilt), y + half * t * np.sin(tilt) + 0.012 * t * t], axis=1)
     profile = scene.line(points, _between(draws[4], 0.009, 0.017)) * step(scene.lung(side), 0.014)
-    return drawn(profile, 0.30 * scene.contrast(draws[5]))
+    return drawn(profile * scene.lung_thickness, 0.30 * scene.contrast(draws[5]))
 
 
 def nodule(scene: Scene, draws: Draws) -> list[Drawn]:

@@ -72,6 +72,11 @@ class Scene:
         """(H, W) share of lung in [0, 1]."""
         return step(np.maximum(self.fields[2], self.fields[3]), 0.014)
 
+    @property
+    def lung_thickness(self) -> Layer:
+        """(H, W) how much lung the rays cross, in [0.4, 1]: less in front of and behind the heart."""
+        return np.asarray(1 - np.float32(0.6) * step(self.fields[4], 0.014))
+
     def contrast(self, draw: float) -> float:
         """How plain this lesion is, in [0.2, 1]."""
         return 1.0 - 0.8 * self.subtlety * float(draw)
