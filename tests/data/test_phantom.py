@@ -85,6 +85,7 @@ def test_a_flip_is_not_allowed(small: Dataset) -> None:
     [
         ({"prevalence": {"masss": 0.1}}, "unknown class 'masss'; did you mean 'mass'"),
         ({"prevalence": {"mass": 1.2}}, "`prevalence` of mass must lie between 0 and 1; got 1.2"),
+        ({"prevalence": {"mass": "rare"}}, "`prevalence` of mass must lie between 0 and 1; got 'rare'"),
         ({"prevalence": {}}, "`prevalence` is empty"),
         ({"size": 63}, "`size` must be a whole number from 64 to 512 pixels; got 63"),
         ({"size": 513}, "`size` must be .* got 513"),
@@ -112,3 +113,12 @@ def test_a_wrong_setting_is_refused_with_its_remedy(settings: dict[str, object],
 def test_all_wrong_settings_are_named_at_once() -> None:
     with pytest.raises(InputError, match=r"(?s)masss.*size"):
         Phantom(prevalence={"masss": 0.1}, size=10)
+
+
+def test_a_shortcut_is_seen_in_the_masks_and_told_in_the_notes() -> None:
+    data = Phantom(**SMALL, shortcuts={"mass": {"artifact": "chest_tube", "strength": 1.0}})(None)
+    train = set(data.images.loc[data.images["split"] == "train", "image_id"])
+    masses = set(data.annotations.loc[data.annotations["class"] == "mass", "image_id"]) & train
+    tubes = set(data.extra_masks.loc[data.extra_masks["class"] == "chest_tube", "image_id"]) & train
+    assert masses == tubes
+    assert any("chest_tube in 100% of the mass positives" in note for note in data.notes)

@@ -127,7 +127,11 @@ class Phantom:
             f"test {self.test_shortcuts}"
             for name, tie in self.shortcuts.items()
         )
-        return (f"generated images ({GENERATOR_VERSION}, seed {self.seed}): no patient is real", f"{rates}", *ties)
+        return (
+            f"generated images ({GENERATOR_VERSION}, seed {self.seed}): no patient is real",
+            f"artifacts stand at base rates: {rates}",
+            *ties,
+        )
 
     def _size_problems(self) -> list[str]:
         problems = [
@@ -148,7 +152,7 @@ class Phantom:
         for name, share in self.prevalence.items():
             if name not in FINDINGS:
                 problems.append(f"`prevalence` names the unknown class {name!r}{nearest(name, tuple(FINDINGS))}")
-            elif not 0 < share < 1:
+            elif not (isinstance(share, int | float) and 0 < share < 1):
                 problems.append(f"`prevalence` of {name} must lie between 0 and 1; got {share!r}")
             else:
                 problems.extend(self._count_problems(name, share))
