@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+
+from tailscope.core import InputError
+from tailscope.performance import auroc, performance_table
+
+RNG = np.random.default_rng(3)
+LOGITS = RNG.normal(size=(50, 3))
+TARGETS = (RNG.random((50, 3)) < 0.4).astype(float)
+TARGETS[:, 2] = 0
+
+
+def test_the_table_holds_every_class_and_every_mean_with_its_number_of_classes():
+    table = performance_table(LOGITS, TARGETS, ["a", "b", "c"], groups=["head", "medium", "tail"])
+    part = table[table["metric"] == "auroc"].set_index("class")
+    assert list(part.index) == ["a", "b", "c", "macro", "head", "medium", "tail"]
+    assert part.loc["macro", "value"] == pytest.approx(np.nanmean(auroc(LOGITS, TARGETS)))
+    assert part["n"].tolist() == [50, 50, 50, 2, 1, 1, 0]
+    assert part.loc["a", "positives"] == TARGETS[:, 0].sum()
+
+
+def test_every_missing_value_has_a_reason_and_no_other():
+    table = performance_table(LOGITS, TARGETS, ["a", "b", "c"], groups=["head", "medium", "tail"])
+    assert (table["value"].isna() == (table["reason"] != "")).all()
+    assert set(table.loc[table["class"] == "c", "reason"]) == {"no positive image"}
+
+
+def test_a_class_without_any_label_names_both():
+    table = performance_table([[0.1], [0.2]], [[np.nan], [np.nan]], ["a"])
+    assert table["reason"].iloc[0] == "no positive and no negative image"
+
+
+def test_names_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="expected 3 class names and groups; got 2 and none"):
+        performance_table(LOGITS, TARGETS, ["a", "b"])
+
+
+def test_groups_that_do_not_fit_are_refused():
+    with pytest.raises(InputError, match="got 3 and 1"):
+        performance_table(LOGITS, TARGETS, ["a", "b", "c"], groups=["head"])
