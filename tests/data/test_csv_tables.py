@@ -224,3 +224,11 @@ def test_shapes_of_label_columns_that_are_not_used_are_left_out(csv_folder):
     text = "image,class,x0,y0,x1,y1\n00.png,hernia,1,2,5,6\n01.png,mass,1,2,5,6\n"
     shapes = annotate(csv_folder(), text, classes=("mass",))
     assert [shape[0] for shape in shapes] == ["01.png"]
+
+
+def test_lists_as_yaml_gives_them_are_taken(csv_folder):
+    folder = csv_folder()
+    Image.fromarray(np.full((8, 10), 255, dtype=np.uint8)).save(folder / "mask.png")
+    text = "image,class,mask_file\n00.png,mass,mask.png\n"
+    assert annotate(folder, text, annotation_size=[8, 10], classes=["mass"])
+    assert hash(CsvTables(classes=["mass"])) == hash(CsvTables(classes=("mass",)))  # type: ignore[arg-type]

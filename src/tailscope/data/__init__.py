@@ -10,6 +10,7 @@ from tailscope.data.chula import ChulaRbc12
 from tailscope.data.csv_tables import CsvTables
 from tailscope.data.inspection import Inspection, inspect_dataset
 from tailscope.data.nih import NihChestXray14
+from tailscope.data.phantom import Phantom
 from tailscope.data.preparation import prepare
 from tailscope.data.recognition import recognise
 from tailscope.data.registry import DATASETS
@@ -23,6 +24,7 @@ __all__ = [
     "DataSettings",
     "Inspection",
     "NihChestXray14",
+    "Phantom",
     "SplitSettings",
     "inspect_dataset",
     "prepare",

@@ -135,14 +135,21 @@ class _Decoder:
 
 
 def _build(decoder: _Decoder, pixels_path: Path, sizes_path: Path, progress: Progress | None) -> None:
-    channels = decoder.settings.channels
+    furthest = 0
+
+    def forward(done: int, total: int) -> None:
+        nonlocal furthest  # the second attempt reports nothing until it has caught up
+        if progress and done > furthest:
+            furthest = done
+            progress(done, total)
+
     try:
-        _write(decoder, channels or 1, (pixels_path, sizes_path), progress)
+        _write(decoder, decoder.settings.channels or 1, (pixels_path, sizes_path), forward)
     except _ColourFoundError:
-        _write(decoder, 3, (pixels_path, sizes_path), progress)
+        _write(decoder, 3, (pixels_path, sizes_path), forward)
 
 
-def _write(decoder: _Decoder, channels: int, paths: tuple[Path, Path], progress: Progress | None) -> None:
+def _write(decoder: _Decoder, channels: int, paths: tuple[Path, Path], progress: Progress) -> None:
     pixels_path, sizes_path = paths
     shape = (decoder.count, *decoder.settings.image_size, channels)
     sizes = np.zeros((decoder.count, 2), dtype=np.int32)
@@ -155,8 +162,7 @@ def _write(decoder: _Decoder, channels: int, paths: tuple[Path, Path], progress:
             else:
                 row, size, fitted = result
                 pixels[row], sizes[row] = fitted, size
-            if progress:
-                progress(done, decoder.count)
+            progress(done, decoder.count)
         raise_problems(problems)
         pixels.flush()
         del pixels

@@ -70,6 +70,9 @@ class CsvTables:
             raise InputError(f"`point_radius_px` must be above 0; got {self.point_radius_px}")
         if self.annotation_size is not None and (len(self.annotation_size) != 2 or min(self.annotation_size) < 1):
             raise InputError(f"`annotation_size` must be [height, width]; got {self.annotation_size}")
+        for name in ("classes", "annotation_size"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else tuple(value))  # YAML gives lists
 
     def __call__(self, root: Path | None) -> Dataset:
         """Read the tables and find the files.
