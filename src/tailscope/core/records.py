@@ -156,6 +156,11 @@ class ExperimentData:
         """Row numbers of one split, ascending."""
         return np.flatnonzero(self.split == split)
 
+    def mask(self, row: int, name: str) -> NDArray[np.bool_]:
+        """(H, W) mask of a class on an image; empty where nothing is annotated."""
+        mask = self.masks(row, name)
+        return np.zeros(self.pixels.shape[1:3], dtype=bool) if mask is None else mask
+
     @property
     def counts(self) -> ClassCounts:
         """Positives and negatives of the training split."""

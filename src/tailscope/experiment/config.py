@@ -200,7 +200,8 @@ class ExperimentConfig(_Section):
     @model_validator(mode="after")
     def _arms_and_seeds(self) -> ExperimentConfig:
         arms = [treatment.arm for treatment in self.treatments]
-        for what, values in (("treatments", arms), ("seeds", list(self.seeds))):
+        repeats: tuple[tuple[str, list[Any]], ...] = (("treatments", arms), ("seeds", list(self.seeds)))
+        for what, values in repeats:
             if repeated := sorted({value for value in values if values.count(value) > 1}, key=str):
                 raise ValueError(f"`{what}` holds {repeated[0]!r} twice; each must differ (an arm can have a `label`)")
         if min(self.seeds) < 0:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from tailscope.core import (
     ExperimentData,
@@ -23,8 +22,8 @@ from tailscope.experiment.auditing import audit_problems, initial_audit
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.plan import Run, run_hash
-from tailscope.models import MODELS, Network
-from tailscope.training import Job, TrainingState, fit, order_digest, predict, remove_state, write_weights
+from tailscope.models import MODELS, Network, read_weights, write_weights
+from tailscope.training import Job, TrainingState, fit, order_digest, predict, remove_state, write_tensors
 
 _PREDICTED = ("val", "test")
 
@@ -45,9 +44,9 @@ def weights_digest(network: Network) -> str:
 def trained_network(folder: ExperimentFolder, config: ExperimentConfig, data: ExperimentData, run: Run) -> Network:
     """The network of a finished run, in eval mode, on the accelerator where there is one."""
     network = fresh_network(config, data, run.seed)
-    network.module.load_state_dict(load_file(folder.run(run.name) / "weights.safetensors"))
+    network.module.load_state_dict(read_weights(folder.run(run.name) / "weights.safetensors")[0])
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    network.module.to(device, memory_format=torch.channels_last).eval()
+    network.module.to(device).to(memory_format=torch.channels_last).eval()
     return network
 
 
@@ -86,9 +85,9 @@ def _write_results(folder: ExperimentFolder, run: Run, job: Job, state: Training
     place = folder.run(run.name)
     history = pd.DataFrame(state.history).assign(run=run.name, arm=run.arm, seed=run.seed)
     write_table(place / "history.parquet", history)
-    write_weights(place / "weights.safetensors", state.best_weights)
+    write_weights(place / "weights.safetensors", job.network.module, job.network.preprocessing)
     if state.best_loss:
-        write_weights(place / "treatment.safetensors", state.best_loss)
+        write_tensors(place / "treatment.safetensors", state.best_loss)
     write_table(place / "predictions.parquet", _predictions(run, job))
 
 

@@ -54,7 +54,7 @@ def gallery_cases(
             for arm, run in zip(grid.arms, first, strict=True)
         )
         cases.append(
-            GalleryCase(_pseudonym(data, row), name, groups[name], _picture(data, row), _mask(data, row, name), views)
+            GalleryCase(_pseudonym(data, row), name, groups[name], _picture(data, row), data.mask(row, name), views)
         )
     return tuple(cases)
 
@@ -84,8 +84,3 @@ def _pseudonym(data: ExperimentData, row: int) -> str:
 def _picture(data: ExperimentData, row: int) -> NDArray[np.uint8]:
     pixels = np.asarray(data.pixels[row])
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-
-
-def _mask(data: ExperimentData, row: int, name: str) -> NDArray[np.bool_]:
-    mask = data.masks(row, name)
-    return np.zeros(data.pixels.shape[1:3], dtype=bool) if mask is None else mask

@@ -91,7 +91,7 @@ def crossfit_samples(test: TestSet, grid: RunGrid, folder: ExperimentFolder) -> 
         chosen[rows] = True
         annotated = chosen & (test.targets[:, number] == 1)
         draws = test.draw(annotated[:, None])
-        weights = draws.multiplicity[:, rows]
+        weights = draws.multiplicity[:, rows].astype(np.float64)
         found = _Found(
             np.array([fit.value for fit in fits]),
             np.stack([fit.score(weights) for fit in fits]),

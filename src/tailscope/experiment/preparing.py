@@ -137,7 +137,8 @@ def _require_counts(config: ExperimentConfig, data: ExperimentData) -> None:
 def _find_layers(config: ExperimentConfig, data: ExperimentData) -> tuple[dict[str, Layer], list[str]]:
     network = fresh_network(config, data, config.seeds[0])
     shape = tuple(network.preprocessing(data.pixels[:1]).shape)
-    layers, notes = {}, []
+    layers: dict[str, Layer] = {}
+    notes: list[str] = []
     for name in ("alignment", "dissection"):
         lens = getattr(config.lenses, name)
         if lens is None:

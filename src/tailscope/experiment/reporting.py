@@ -125,7 +125,7 @@ def _some_masks(data: ExperimentData) -> dict[str, list[Any]]:
     for row, number in pairs.tolist():
         name = data.classes[number]
         if len(masks.setdefault(name, [])) < _ATTAINABLE_PAIRS:
-            masks[name].append(data.masks(row, name))
+            masks[name].append(data.mask(row, name))
     return masks
 
 

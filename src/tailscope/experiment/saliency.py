@@ -24,7 +24,7 @@ def annotated_test_pairs(data: ExperimentData) -> NDArray[np.int64]:
     """(M, 2) annotated positive (image row, class index) pairs of the test split, by row, then class."""
     pairs = data.annotated.reshape(-1, 2)
     kept = pairs[data.split[pairs[:, 0]] == "test"]
-    return kept[np.lexsort((kept[:, 1], kept[:, 0]))]
+    return np.asarray(kept[np.lexsort((kept[:, 1], kept[:, 0]))])
 
 
 def maps_path(folder: ExperimentFolder, run: str, method: str) -> Path:
@@ -98,7 +98,7 @@ def _scores(
         name = data.classes[number]
         here = np.flatnonzero(pairs[:, 1] == number)
         rows = pairs[here, 0]
-        masks = np.stack([data.masks(row, name) for row in rows.tolist()])
+        masks = np.stack([data.mask(row, name) for row in rows.tolist()])
         table = score_pairs(maps[here], masks, data.patient_ids[rows], metrics)
         images = data.image_ids[rows][table["pair"].to_numpy()]
         tables.append(table.drop(columns="pair").assign(image_id=images, **{"class": name}))

@@ -7,7 +7,7 @@ only room that imports Lightning Fabric.
 
 from tailscope.training.audit import GradientMass
 from tailscope.training.augmentation import apply_views, draw_views
-from tailscope.training.checkpoint import TrainingState, remove_state, write_weights
+from tailscope.training.checkpoint import TrainingState, remove_state, write_tensors
 from tailscope.training.loop import Job, fit
 from tailscope.training.order import batches, epoch_draws, order_digest
 from tailscope.training.prediction import image_batches, predict
@@ -33,5 +33,5 @@ __all__ = [
     "predict",
     "remove_state",
     "validation_score",
-    "write_weights",
+    "write_tensors",
 ]

@@ -70,7 +70,7 @@ def remove_state(folder: Path) -> None:
     (folder / _NAME).unlink(missing_ok=True)
 
 
-def write_weights(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Write tensors as safetensors, atomically."""
     with atomic_write(path) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)

@@ -6,11 +6,14 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
-def chosen_precision(precision: str, accelerator: str) -> str:
+
+def chosen_precision(precision: Precision | Literal["auto"], accelerator: str) -> Precision:
     """Lightning's precision string; ``auto`` is bfloat16 only where it pays (CUDA devices that have it).
 
     >>> chosen_precision("auto", "cpu")
