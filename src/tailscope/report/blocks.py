@@ -56,7 +56,10 @@ class Notes:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a caption that says how to read it; ``title`` set and not ``is_open`` folds it away."""
+    """A table with a caption that says how to read it.
+
+    With a ``title`` it folds, and starts folded unless ``is_open``; ``is_dense`` puts intervals below their values.
+    """
 
     kind: ClassVar[str] = "table"
     caption: str
@@ -65,6 +68,7 @@ class Table:
     title: str = ""
     is_open: bool = True
     notes: tuple[tuple[str, str], ...] = ()
+    is_dense: bool = False
     number: int = 0
 
 

@@ -12,8 +12,13 @@ from markupsafe import Markup, escape
 
 from tailscope.report.frames import GROUPS, float_of, text_of
 
-COLOURS = ("#222222", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9")  # Okabe and Ito, dark yellow
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
+# Okabe and Ito (yellow darkened), then three of Tol's muted colours: apart for the common kinds of colour blindness.
+COLOURS = (
+    "#222222", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#882255", "#999933", "#6A3D9A",
+)  # fmt: skip
+SHAPES = (
+    "circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left",
+)  # fmt: skip
 _FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 _CONFIG = {
     "aria": False,
@@ -149,11 +154,22 @@ def history_chart(rows: Rows, arms: tuple[str, ...]) -> Markup:
     return _svg(alt.hconcat(*panels, spacing=24), "Training loss and validation AUROC per epoch")
 
 
+def look(number: int) -> tuple[str, str]:
+    """Colour and shape of arm ``number``: 63 different pairs for treatments, and one that only control has.
+
+    >>> look(0), look(1)
+    (('#222222', 'circle'), ('#0072B2', 'square'))
+    """
+    if number == 0:
+        return COLOURS[0], SHAPES[0]
+    return COLOURS[1 + (number - 1) % (len(COLOURS) - 1)], SHAPES[1 + (number - 1) % (len(SHAPES) - 1)]
+
+
 def _arm_encodings(arms: tuple[str, ...], first: int = 0) -> tuple[Any, Any]:
     """Colour and shape of the arms from number ``first`` on: both, so that neither alone carries the meaning."""
     names = list(arms[first:])
-    colours = [COLOURS[number % len(COLOURS)] for number in range(first, len(arms))]
-    shapes = [SHAPES[number % len(SHAPES)] for number in range(first, len(arms))]
+    looks = [look(number) for number in range(first, len(arms))]
+    colours, shapes = [colour for colour, _ in looks], [shape for _, shape in looks]
     legend = alt.Legend(orient="top", direction="horizontal", columns=4)
     return (
         alt.Color("arm:N", title=None, legend=legend, scale=alt.Scale(domain=names, range=colours)),

@@ -36,6 +36,11 @@ class GalleryRow:
     heading: str
     seen: tuple[Seen, ...]
 
+    @property
+    def columns(self) -> int:
+        """Pictures beside each other: all of them up to five, otherwise about half."""
+        return len(self.seen) if len(self.seen) <= 5 else -(-len(self.seen) // 2)
+
 
 def render(content: ReportContent) -> str:
     """The whole page as HTML text; equal contents give equal text.

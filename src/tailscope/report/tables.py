@@ -67,6 +67,7 @@ def estimates(metric: str, rows: Rows, order: tuple[str, ...], arms: tuple[str, 
         title=title,
         is_open=is_open,
         notes=notes.lines(),
+        is_dense=len(arms) > 4,
     )
 
 

@@ -1,0 +1,44 @@
+import pytest
+
+from tailscope.report.figures import hidden_chart, history_chart, imbalance_chart, interval_chart, look
+
+ARMS = ("control", "focal")
+
+
+def test_no_two_arms_look_alike():
+    looks = [look(number) for number in range(64)]
+    assert len(set(looks)) == 64
+    assert "#222222" not in {colour for colour, _ in looks[1:]}
+
+
+def row(value, lo, hi, name="mass"):
+    return {"class": name, "arm": "focal", "value": value, "lo": lo, "hi": hi}
+
+
+def test_a_value_that_is_missing_is_not_drawn():
+    drawn = interval_chart([("AUROC", [row(0.8, 0.7, 0.9), row(float("nan"), None, None, "hernia")])], ("mass",), ARMS)
+    assert drawn.count("#0072B2") == interval_chart([("AUROC", [row(0.8, 0.7, 0.9)])], ("mass",), ARMS).count("#0072B2")
+
+
+def test_the_line_at_zero_is_drawn_where_asked_for():
+    panels = [("excess", [row(0.8, 0.7, 0.9)])]
+    assert "stroke-dasharray" in interval_chart(panels, ("mass",), ARMS, has_zero=True)
+    assert "stroke-dasharray" not in interval_chart(panels, ("mass",), ARMS)
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        imbalance_chart([{"class": "<i>", "group": "tail", "train_positives": 3, "test_positives": 1}], ("<i>",)),
+        interval_chart([("a", [row(0.8, 0.7, 0.9, "<i>")])], ("<i>",), ARMS),
+        hidden_chart(
+            [("a", [{"arm": "focal", "label": "<i>", "difference": 0, "auroc_difference": 0}])], ARMS, (0.1, 0.1)
+        ),
+        history_chart([{"run": "r", "arm": "<i>", "epoch": 1, "train_loss": 1, "val_auroc": 0.5}], ("<i>",)),
+    ],
+    ids=["imbalance", "interval", "hidden", "history"],
+)
+def test_a_chart_is_escaped_static_svg_with_a_name(drawn):
+    assert drawn.startswith('<svg role="img" aria-label="')
+    assert "&lt;i&gt;" in drawn
+    assert not any(part in drawn for part in ("<i>", "<script", "http", " id=", "url("))
