@@ -67,6 +67,30 @@ def test_counts_depend_neither_on_chunks_nor_on_order() -> None:
     assert whole.activated.tolist() == single.activated.tolist()
 
 
+class Counting:
+    """An array that notes how many images are read at a time."""
+
+    def __init__(self, array: NDArray[np.generic]) -> None:
+        self.array, self.shape, self.largest = array, array.shape, 0
+
+    def __getitem__(self, index: slice) -> NDArray[np.generic]:
+        part = self.array[index]
+        self.largest = max(self.largest, len(part))
+        return part
+
+
+def test_no_more_than_one_chunk_of_maps_and_masks_is_read_at_a_time() -> None:
+    maps, masks = map(Counting, dyadic())
+    unit_concept_counts(maps, np.full(7, 1.0), masks, chunk_images=2)
+    assert (maps.largest, masks.largest) == (2, 2)
+
+
+def test_chunks_shrink_where_masks_are_large() -> None:
+    maps = Counting(np.zeros((5, 1, 1, 1), dtype=np.float32))
+    unit_concept_counts(maps, np.zeros(1), np.zeros((5, 4, 2048, 2048), dtype=bool))
+    assert maps.largest == 2
+
+
 def test_counts_of_parts_add_to_the_counts_of_the_whole() -> None:
     maps, masks = dyadic()
     thresholds = np.full(7, 1.0)

@@ -218,6 +218,25 @@ def test_blocks_of_units_and_memory_maps_change_no_number(monkeypatch: pytest.Mo
     assert fit_of(there, "mass").value == fit_of(back, "mass").value
 
 
+def test_no_more_than_a_chunk_of_images_or_a_block_of_units_is_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    maps, images = world()
+    read: list[int] = []
+
+    class Counting:
+        shape = maps.shape
+
+        def __getitem__(self, index: Any) -> NDArray[np.float32]:
+            read.append(maps[index].nbytes)
+            return maps[index]
+
+    limit = 100_000
+    monkeypatch.setattr("tailscope.dissection.lens._BLOCK_BYTES", limit)
+    monkeypatch.setattr("tailscope.dissection.thresholds._CHUNK_BYTES", limit)
+    dissect(Counting(), images, SETTINGS)
+    assert maps.nbytes > 3 * limit
+    assert max(read) <= limit
+
+
 def test_draws_do_not_depend_on_the_activations() -> None:
     maps, images = world()
     first, second = dissect(maps, images, SETTINGS), dissect(np.sqrt(maps[:, ::-1]), images, SETTINGS)

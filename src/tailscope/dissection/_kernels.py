@@ -99,51 +99,20 @@ def _bracket(histogram: NDArray[np.int64], k: int) -> int:
 
 
 @njit(cache=True)
-def _bracket_by_cells(maps: NDArray[np.float32], k: int, grid: CellGrid) -> tuple[int, int]:
-    """Bins between which the (k+1)-th largest pixel lies, from the corners alone."""
-    lowest, highest = np.zeros(_HIGH_BINS, np.int64), np.zeros(_HIGH_BINS, np.int64)
-    for n in range(maps.shape[0]):
-        for r in range(maps.shape[1]):
-            for c in range(maps.shape[2]):
-                area = _area(grid, r, c)
-                low, high = _corners(maps[n], r, c)
-                lowest[_key(low) >> _LOW_BITS] += area
-                highest[_key(high) >> _LOW_BITS] += area
-    return _bracket(lowest, k), _bracket(highest, k)
-
-
-@njit(cache=True)
-def _count_high_bins(
-    maps: NDArray[np.float32], low_bin: int, high_bin: int, grid: CellGrid, histogram: NDArray[np.int64]
-) -> None:
-    """Histogram of the pixels by their upper bits, exact from ``low_bin`` on; all above ``high_bin`` share its next."""
+def _count_keys(maps: NDArray[np.float32], chosen: int, grid: CellGrid, histogram: NDArray[np.int64]) -> None:
+    """Histogram of all pixels' upper bits (``chosen`` < 0), or of the lower bits where the upper are ``chosen``."""
     values = np.empty(_largest_area(grid), np.float32)
     for n in range(maps.shape[0]):
         for r in range(maps.shape[1]):
             for c in range(maps.shape[2]):
                 low, high = _corners(maps[n], r, c)
-                if _key(high) >> _LOW_BITS < low_bin:
-                    continue
-                if _key(low) >> _LOW_BITS > high_bin:
-                    histogram[high_bin + 1] += _area(grid, r, c)
-                    continue
-                for p in range(_interpolate(maps[n], r, c, grid, values)):
-                    histogram[min(_key(values[p]) >> _LOW_BITS, high_bin + 1)] += 1
-
-
-@njit(cache=True)
-def _count_low_bins(maps: NDArray[np.float32], chosen: int, grid: CellGrid, histogram: NDArray[np.int64]) -> None:
-    """Histogram of the lower bits of the pixels whose upper bits are ``chosen``."""
-    values = np.empty(_largest_area(grid), np.float32)
-    for n in range(maps.shape[0]):
-        for r in range(maps.shape[1]):
-            for c in range(maps.shape[2]):
-                low, high = _corners(maps[n], r, c)
-                if _key(high) >> _LOW_BITS < chosen or _key(low) >> _LOW_BITS > chosen:
+                if chosen >= 0 and (_key(high) >> _LOW_BITS < chosen or _key(low) >> _LOW_BITS > chosen):
                     continue
                 for p in range(_interpolate(maps[n], r, c, grid, values)):
                     key = _key(values[p])
-                    if key >> _LOW_BITS == chosen:
+                    if chosen < 0:
+                        histogram[key >> _LOW_BITS] += 1
+                    elif key >> _LOW_BITS == chosen:
                         histogram[key & (_LOW_BINS - 1)] += 1
 
 
@@ -218,12 +187,10 @@ def exact_order_key(maps: NDArray[np.float32], k: int, grid: CellGrid) -> int:
         k: In [0, n·H·W).
         grid: From :func:`tailscope.dissection.cells.cell_grid`.
     """
-    low_bin, high_bin = _bracket_by_cells(maps, k, grid)
-    high = np.zeros(_HIGH_BINS + 1, np.int64)
-    _count_high_bins(maps, low_bin, high_bin, grid, high)
+    high, low = np.zeros(_HIGH_BINS, np.int64), np.zeros(_LOW_BINS, np.int64)
+    _count_keys(maps, -1, grid, high)
     chosen = _bracket(high, k)
-    low = np.zeros(_LOW_BINS, np.int64)
-    _count_low_bins(maps, chosen, grid, low)
+    _count_keys(maps, chosen, grid, low)
     return (chosen << _LOW_BITS) + _bracket(low, k - high[chosen + 1 :].sum())
 
 

@@ -60,11 +60,14 @@ def cell_sums(masks: NDArray[np.bool_], cells: CellGrid) -> NDArray[np.int32]:
     [[[2, 1]]]
     """
     height, width = masks.shape[1:]
-    table = np.zeros((len(masks), height + 1, width + 1), dtype=np.int32)
-    np.cumsum(masks, axis=1, dtype=np.int32, out=table[:, 1:, 1:])
+    sums = np.zeros((len(masks), len(cells.row_start) - 1, len(cells.column_start) - 1), dtype=np.int32)
+    used = np.flatnonzero(masks.any(axis=(1, 2)))  # most (image, class) pairs have no annotation
+    table = np.zeros((len(used), height + 1, width + 1), dtype=np.int32)
+    np.cumsum(masks[used], axis=1, dtype=np.int32, out=table[:, 1:, 1:])
     np.cumsum(table[:, 1:, 1:], axis=2, out=table[:, 1:, 1:])
     corners = table[:, cells.row_start][:, :, cells.column_start]
-    return np.ascontiguousarray(np.diff(np.diff(corners, axis=1), axis=2))
+    sums[used] = np.diff(np.diff(corners, axis=1), axis=2)
+    return sums
 
 
 def _axis(source: int, target: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

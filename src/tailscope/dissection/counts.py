@@ -122,18 +122,19 @@ def unit_concept_counts(
         maps = np.ascontiguousarray(activations[rows], dtype=np.float32)
         bank = np.ascontiguousarray(masks[rows], dtype=bool).reshape(-1, *masks.shape[2:])
         table = np.arange(len(bank)).reshape(len(maps), concepts)
-        active, inside = count_above(maps, limits, (bank, cell_sums(bank, cells), table), cells)
+        sums = cell_sums(bank, cells)
+        active, inside = count_above(maps, limits, (bank, sums, table), cells)
         activated += active.sum(axis=0)
         intersection += inside.sum(axis=0)
-        concept += bank.reshape(len(maps), concepts, -1).sum(axis=(0, 2))
+        concept += sums.reshape(len(maps), concepts, -1).sum(axis=(0, 2))
     return UnitConceptCounts(intersection, activated, concept)
 
 
 def attainable_iou(concept_share: NDArray[np.floating], top_fraction: float) -> NDArray[np.float64]:
     """The largest IoU that a unit activated on ``top_fraction`` of the pixels can reach, in [0, 1].
 
-    Both shares are nominal, so the value is the same for all arms: what a unit really activates on the mask grid differs
-    a little from ``top_fraction``, and so may its IoU exceed the value.
+    Both shares are nominal, so the value is the same for all arms. What a unit really activates on the mask grid
+    differs a little from ``top_fraction``, so its IoU may exceed the value.
 
     Args:
         concept_share: Pixel share φ of each concept, in [0, 1].
