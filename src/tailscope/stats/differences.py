@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tailscope.core import InputError
-from tailscope.stats.samples import MetricSamples
+from tailscope.stats.samples import ROUNDING, MetricSamples, sample_variance
 
 Floats = NDArray[np.float64]
 _NAN = float("nan")
@@ -153,14 +153,14 @@ def seed_variance_floor(variances: list[float]) -> float:
 
 def _with_variance(samples: MetricSamples, difference: float, drawn: Floats, floor: float) -> PairedDifference:
     percentile = (float(np.quantile(drawn, 0.025)), float(np.quantile(drawn, 0.975)))
-    patient_part = float(np.var(drawn, ddof=1))
+    patient_part = sample_variance(drawn)
     if samples.seeds < 2:
         reason = "one seed per arm: seed noise is unknown"
         return PairedDifference(difference, patient_part=patient_part, percentile=percentile, reason=reason)
     seed_part = 2 * max(samples.seed_variance, floor) / samples.seeds
     if patient_part > 0 and samples.patients < 2:
         return PairedDifference(difference, seed_part, percentile=percentile, reason="fewer than 2 patients")
-    if seed_part + patient_part == 0 and difference != 0:
+    if seed_part + patient_part == 0 and abs(difference) > ROUNDING:
         return PairedDifference(difference, percentile=percentile, reason="no variance could be estimated")
     df = satterthwaite(
         (seed_part, len(samples.arms) * (samples.seeds - 1)), (patient_part, max(samples.patients - 1, 1))

@@ -7,7 +7,7 @@ from scipy import stats
 
 from tailscope.core import Estimate, InputError
 from tailscope.stats.differences import satterthwaite
-from tailscope.stats.samples import MetricSamples
+from tailscope.stats.samples import MetricSamples, sample_variance
 
 
 def arm_estimate(samples: MetricSamples, arm: int) -> Estimate:
@@ -43,7 +43,7 @@ def arm_estimate(samples: MetricSamples, arm: int) -> Estimate:
     if samples.seeds < 2:
         return Estimate(value, samples.n, reason="one seed per arm: seed noise is unknown")
     drawn = samples.resampled[arm]
-    patient_part = float(np.var(drawn[np.isfinite(drawn)], ddof=1))
+    patient_part = sample_variance(drawn[np.isfinite(drawn)])
     if patient_part > 0 and samples.patients < 2:
         return Estimate(value, samples.n, reason="fewer than 2 patients")
     seed_part = samples.seed_variance / samples.seeds

@@ -12,7 +12,19 @@ from tailscope.core import InputError
 
 Floats = NDArray[np.float64]
 Direction = Literal["higher", "lower"]
+ROUNDING = 1e-12  # metrics are means of thousands of float64 numbers; below this they are equal
 AGGREGATES = ("macro", "head", "medium", "tail")
+
+
+def sample_variance(values: Floats) -> float:
+    """Variance with n − 1; exactly 0 for values that differ by rounding alone, which would otherwise be significant.
+
+    >>> sample_variance(np.array([0.8, 0.8 + 1e-16, 0.8])), sample_variance(np.array([0.0, 2.0]))
+    (0.0, 2.0)
+    """
+    if np.ptp(values) <= ROUNDING * max(1.0, float(np.abs(values).max())):
+        return 0.0
+    return float(np.var(values, ddof=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +100,7 @@ class MetricSamples:
         """Between-seed variance within arms, pooled over the arms; NaN with one seed."""
         if self.seeds < 2 or self.why_missing:
             return float("nan")
-        return float(np.var(self.values, axis=1, ddof=1).mean())
+        return float(np.mean([sample_variance(row) for row in self.values]))
 
 
 @dataclass(frozen=True)
