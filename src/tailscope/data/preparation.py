@@ -66,7 +66,7 @@ def prepare(
         annotated=_annotated_positives(masks, view),
         fingerprint=_fingerprint(cache.key, image_ids, split, view),
         patients_known=bool(dataset.images["patient_id"].notna().any()),
-        notes=(*dataset.notes, *view.notes, *assignment.notes, *_duplicate_note(image_ids, content)),
+        notes=(*dataset.notes, *view.notes, *assignment.notes, *_duplicate_note(image_ids, content, view)),
         flips_allowed=dataset.flips_allowed,
         extra=_facts(split, patients, view, masks.pairs(view.classes)),
     )
@@ -106,9 +106,22 @@ def _fingerprint(pixels_key: str, image_ids: NDArray[np.str_], split: NDArray[np
     return digest(pixels_key, image_ids.tolist(), split.tolist(), list(view.classes), view.targets, lines)
 
 
-def _duplicate_note(image_ids: NDArray[np.str_], content: list[str]) -> tuple[str, ...]:
+def _duplicate_note(image_ids: NDArray[np.str_], content: list[str], view: LabelView) -> tuple[str, ...]:
     groups = duplicates(image_ids, content)
-    return (f"{len(groups)} groups of images have the same content; each stays in one split",) if groups else ()
+    if not groups:
+        return ()
+    row_of = {image_id: row for row, image_id in enumerate(image_ids.tolist())}
+    differing = sum(
+        any(
+            not np.array_equal(view.targets[row_of[one]], view.targets[row_of[group[0]]], equal_nan=True)
+            for one in group
+        )
+        for group in groups
+    )
+    return (
+        f"{len(groups)} groups of images have the same content, {differing} of them with different labels; "
+        "each group stays in one split",
+    )
 
 
 def _facts(
