@@ -53,7 +53,7 @@ def test_the_calibration_line_equals_statsmodels(scale):
     assert (line.intercept, line.slope) == pytest.approx(tuple(fitted.params), rel=1e-6)
 
 
-def test_the_calibration_line_survives_an_outlier_that_throws_plain_newton_off():
+def test_the_calibration_line_solves_its_equations_in_spite_of_an_outlier():
     logits = np.append(LOGITS, 500.0)
     labels = np.append(LABELS, 0.0)
     line = calibration_line(logits, labels)[0]
