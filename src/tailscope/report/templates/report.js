@@ -7,11 +7,15 @@ const keyOf = (row, column) => {
 const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b
   : typeof a === "number" ? -1 : typeof b === "number" ? 1 : a.localeCompare(b));
 for (const head of document.querySelectorAll("table.sortable thead th")) {
-  const button = document.createElement("button");
-  button.type = "button";
+  const button = document.createElement("span"); // a real button keeps browsers from repeating the head on paper
+  button.setAttribute("role", "button");
+  button.tabIndex = 0;
   button.textContent = head.textContent;
   button.title = "Sort by this column";
   head.replaceChildren(button);
+  button.addEventListener("keydown", (press) => {
+    if (press.key === "Enter") button.click();
+  });
   button.addEventListener("click", () => {
     const direction = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
     for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
