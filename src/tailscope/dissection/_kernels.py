@@ -15,6 +15,7 @@ _SIGN = 2147483648  # 2**31: the key of zero
 _LOW_BITS = 18  # the keys' lower bits, resolved in the last pass; the 14 upper ones bracket the threshold
 _HIGH_BINS = 1 << (32 - _LOW_BITS)
 _LOW_BINS = 1 << _LOW_BITS
+_MINUS_INFINITY = 0x00800000 >> _LOW_BITS  # upper bits of the key of -inf
 
 
 @njit(cache=True)
@@ -118,7 +119,9 @@ def _count_keys(maps: NDArray[np.float32], chosen: int, grid: CellGrid, histogra
 
 @njit(cache=True)
 def _edge(bin_number: int) -> np.float32:
-    """The smallest float32 whose key's upper bits are ``bin_number``."""
+    """The smallest float32 whose key's upper bits are ``bin_number``; -inf below the finite ones."""
+    if bin_number <= _MINUS_INFINITY:
+        return np.float32(-np.inf)
     offset = (bin_number << _LOW_BITS) - _SIGN
     bits = offset if offset >= 0 else _SIGN - offset
     return np.uint32(bits).view(np.float32)
