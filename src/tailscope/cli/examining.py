@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from rich.console import Console
-
+from tailscope.cli.tables import wide_console
 from tailscope.experiment import hardware, versions
 
 _LOW_DISK_GB = 10
@@ -14,7 +13,7 @@ _LOW_DISK_GB = 10
 
 def print_examination() -> None:
     """Print what this machine offers."""
-    console = Console()
+    console = wide_console()
     console.print("Versions", style="bold")
     for name, number in versions().items():
         console.print(f"  {name}: {number}", highlight=False, style="red" if number == "not installed" else None)

@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 from rich.console import Console
 
-from tailscope.cli.tables import frame_table
+from tailscope.cli.tables import frame_table, wide_console
 from tailscope.core import ConfigurationError, Dataset, InputError, Progress
 from tailscope.data import DATASETS, DataSettings, Inspection, inspect_dataset
 
@@ -28,7 +28,7 @@ def print_inspection(source: str, root: Path | None, settings: tuple[str, ...], 
             done = now
 
         found = inspect_dataset(dataset, view, progress=report)
-    _print(found, Console())
+    _print(found, wide_console())
 
 
 def _open(source: str, root: Path | None, settings: tuple[str, ...]) -> tuple[Dataset, DataSettings | None]:

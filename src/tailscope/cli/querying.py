@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
-from tailscope.cli.tables import frame_table
+from tailscope.cli.tables import frame_table, wide_console
 from tailscope.experiment import query
 
 
@@ -17,4 +15,4 @@ def print_query(folder: Path, text: str, *, as_csv: bool) -> None:
     if as_csv:
         frame.to_csv(sys.stdout, index=False)
     else:
-        Console().print(frame_table(frame))
+        wide_console().print(frame_table(frame))

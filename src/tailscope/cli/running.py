@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import typer
 from rich.console import Console
 
 from tailscope import experiment
-from tailscope.cli.tables import frame_table
+from tailscope.cli.tables import frame_table, wide_console
 from tailscope.core import Progress, SilentProgress
 from tailscope.experiment import ExperimentConfig, ExperimentResult
+
+_PLANNED = (
+    "class", "group", "prevalence", "train_positives", "val_positives", "test_positives", "unknown", "annotated_test",
+    "AUROC ±",
+)  # fmt: skip
 
 
 def run_demo(out: Path, overrides: tuple[str, ...], progress: Progress) -> None:
@@ -43,7 +49,7 @@ def print_schema() -> None:
 
 
 def _tell(result: ExperimentResult) -> None:
-    console = Console()
+    console = wide_console()
     estimates = result.table("estimates")
     for lens, metrics in (("performance", ("auroc", "average_precision")), ("alignment", ("mass_inside",))):
         for metric in metrics:
@@ -54,7 +60,7 @@ def _tell(result: ExperimentResult) -> None:
     console.print(f"\nReport: {result.report.resolve().as_posix()}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _show_estimates(console: Console, table, metric: str) -> None:  # type: ignore[no-untyped-def]
+def _show_estimates(console: Console, table: pd.DataFrame, metric: str) -> None:
     if table.empty:
         return
     wide = table.pivot(index="class", columns="arm", values="value").loc[table["class"].drop_duplicates()]
@@ -63,9 +69,11 @@ def _show_estimates(console: Console, table, metric: str) -> None:  # type: igno
 
 def _show_plan(config: ExperimentConfig, folder: Path, progress: Progress) -> None:
     plan = experiment.dry_run(config, folder, progress)
-    console = Console()
+    console = wide_console()
     console.print(frame_table(plan.runs, title="\nRuns, in the order of work"))
-    console.print(frame_table(plan.classes, title="\nImages per class and split"))
+    names = {name: name.replace("_positives", " +").replace("_", " ") for name in _PLANNED}
+    console.print(frame_table(plan.classes[list(_PLANNED)].rename(columns=names), title="\nImages per class and split"))
+    console.print("AUROC ±: half of the 95 % interval that the test positives alone allow; seeds widen it.\n")
     console.print("\nIt needs", style="bold")
     for what, much in plan.needs:
         console.print(f"  {what}: {much}", markup=False, highlight=False)

@@ -56,7 +56,7 @@ def dry_run(config: ExperimentConfig, out: Path, progress: Progress) -> DryRun:
         }
     )
     classes = class_table(prepared.data)
-    classes["auroc_half_width"] = [
+    classes["AUROC ±"] = [
         _half_width(positives, negatives)
         for positives, negatives in zip(classes["test_positives"], classes["test_negatives"], strict=True)
     ]

@@ -86,7 +86,7 @@ def _write_results(folder: ExperimentFolder, run: Run, job: Job, state: Training
     history = pd.DataFrame(state.history).assign(run=run.name, arm=run.arm, seed=run.seed)
     write_table(place / "history.parquet", history)
     write_weights(place / "weights.safetensors", job.network.module, job.network.preprocessing)
-    if state.best_loss:
+    if any(True for _ in job.plan.loss.parameters()):
         write_tensors(place / "treatment.safetensors", state.best_loss)
     write_table(place / "predictions.parquet", _predictions(run, job))
 
