@@ -32,7 +32,7 @@ from tailscope.experiment.plan import identity
 from tailscope.experiment.provenance import provenance
 from tailscope.experiment.reading import config_yaml
 from tailscope.models import CoarseGridWarning, Layer, find_layer
-from tailscope.performance import class_groups
+from tailscope.performance import class_groups, group_note
 from tailscope.stats import ComparisonSettings
 
 
@@ -70,7 +70,9 @@ def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progr
         data = prepare(dataset, config.data.view(), config.data.cache or folder.cache, steps(advance))
     _require_counts(config, data)
     layers, coarse = _find_layers(config, data)
-    return Prepared(_with_layers(config, layers), data, layers, (*data.notes, *coarse))
+    grouping = [group_note(data.counts.prevalences)]
+    notes = tuple(note for note in (*data.notes, *grouping, *coarse) if note)
+    return Prepared(_with_layers(config, layers), data, layers, notes)
 
 
 def open_folder(

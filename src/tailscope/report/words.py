@@ -20,7 +20,10 @@ _METRICS = {
     "iou_at_area": "IoU at equal area",
     "pixel_ap": "pixel AP",
     "iou_matched": "matched IoU",
-    "crossfit": "best unit, cross-fitted",
+    "best_iou_matched": "best unit, cross-fitted",
+    "units_per_100": "units active inside, per 100",
+    "components_per_100": "regions active inside, per 100",
+    "degenerate_share": "share of degenerate maps",
 }
 _METRIC_MEANINGS = {
     "auroc": "The chance that a random positive image scores above a random negative one; 0.5 is guessing.",
