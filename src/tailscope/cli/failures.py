@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 import typer
 
-from tailscope.core.errors import InputError, TailscopeError
-
 FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 
 
@@ -16,6 +14,8 @@ FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 def exit_codes() -> Iterator[None]:
     """Print what went wrong without a traceback and leave with the right code; a bug of ours keeps its traceback."""
     try:
+        from tailscope.core import InputError, TailscopeError  # loads pandas, so help must not
+
         yield
     except InputError as error:
         typer.echo(f"Error: {error}", err=True)
