@@ -68,9 +68,15 @@ class TestSet:
         """
         key = np.packbits(required).tobytes()
         if key not in self._drawn:
-            seed = child_seed(self.seed, "patient resamples")
-            self._drawn[key] = cluster_resamples(self.patients, self.resamples, seed, required=required)
+            plain = self._drawn.setdefault(b"", self._draw(None))
+            # A draw that keeps every column is what cluster_resamples would give as well, so it serves all of them.
+            keeps_all = all(plain.multiplicity[:, column].any(axis=1).all() for column in required.T)
+            self._drawn[key] = plain if keeps_all else self._draw(required)
         return self._drawn[key]
+
+    def _draw(self, required: NDArray[np.bool_] | None) -> Resamples:
+        seed = child_seed(self.seed, "patient resamples")
+        return cluster_resamples(self.patients, self.resamples, seed, required=required)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ def image_batches(
     device = next(network.module.parameters()).device
     for start in range(0, rows.size, batch_size):
         positions = np.arange(start, min(start + batch_size, rows.size))
-        yield positions, network.preprocessing(pixels[rows[positions]]).to(device)
+        images = network.preprocessing(pixels[rows[positions]]).to(device)
+        yield positions, images.contiguous(memory_format=torch.channels_last)
 
 
 def predict(
