@@ -7,9 +7,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode leaves test folders off the path
 
-from experiment_content import small_content  # noqa: E402 - needs the line above
+from experiment_content import small_content
 
-from tailscope.experiment import ExperimentResult, run  # noqa: E402
+from tailscope.experiment import ExperimentResult, run
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,9 @@ def test_arms_of_one_seed_start_from_the_same_weights(finished):
 
 
 def test_arms_without_a_sampler_see_the_same_batches(tmp_path):
-    result = run(small_content(treatments=["control", "focal"], lenses={"alignment": None, "dissection": None}), tmp_path)
+    result = run(
+        small_content(treatments=["control", "focal"], lenses={"alignment": None, "dissection": None}), tmp_path
+    )
     control, focal = records(result.path)
     assert control["batch_order"] == focal["batch_order"]
 
@@ -139,12 +141,12 @@ def test_alignment_evidence_names_every_annotated_pair_once(finished):
     split = pd.read_parquet(finished.path / "data" / "split.parquet").set_index("image_id")["split"]
     expected = annotations[annotations["image_id"].map(split) == "test"][["image_id", "class"]].drop_duplicates()
     for _, part in table.groupby(["run", "metric"]):
-        assert set(zip(part["image_id"], part["class"], strict=True)) == set(expected.itertuples(index=False, name=None))
+        assert set(zip(part["image_id"], part["class"], strict=True)) == set(
+            expected.itertuples(index=False, name=None)
+        )
         assert not part.duplicated(["image_id", "class"]).any()
 
 
 def test_excess_is_value_minus_reference(finished):
     table = finished.table("alignment").dropna(subset=["excess"])
     assert np.allclose(table["value"] - table["reference"], table["excess"])
-
-

@@ -40,8 +40,14 @@ def test_all_mistakes_are_reported_at_once():
         ({"model": {"source": "tim", "name": "resnet18"}}, "no model is named 'tim'; did you mean 'timm'?"),
         ({"data": {"source": "fantom"}}, "no dataset is named 'fantom'; did you mean 'phantom'?"),
         ({"data": {"source": "phantom", "args": {"sise": 64}}}, "dataset 'phantom' has no setting 'sise'"),
-        ({"data": {"source": "phantom", "imagesize": 64}}, "`data.imagesize` is no setting; did you mean 'image_size'?"),
-        ({"data": {"source": "phantom", "split": {"tst": 0.2}}}, "`data.split.tst` is no setting; did you mean 'test'?"),
+        (
+            {"data": {"source": "phantom", "imagesize": 64}},
+            "`data.imagesize` is no setting; did you mean 'image_size'?",
+        ),
+        (
+            {"data": {"source": "phantom", "split": {"tst": 0.2}}},
+            "`data.split.tst` is no setting; did you mean 'test'?",
+        ),
         ({"lenses": {"alignment": {"metrics": ["pointing"]}}}, "no metric is named 'pointing'"),
         ({"lenses": {"alignment": {"attributions": ["gradcan"]}}}, "did you mean 'gradcam'?"),
         ({"compare": {"resamples": 5}}, "`compare.resamples`"),
@@ -129,4 +135,13 @@ def test_the_loader_builds_no_python_objects(tmp_path):
 
 
 def test_the_schema_describes_every_section():
-    assert set(schema()["properties"]) >= {"name", "data", "model", "treatments", "seeds", "training", "lenses", "compare"}
+    assert set(schema()["properties"]) >= {
+        "name",
+        "data",
+        "model",
+        "treatments",
+        "seeds",
+        "training",
+        "lenses",
+        "compare",
+    }

@@ -45,7 +45,10 @@ def data() -> ExperimentData:
     masks: dict[tuple[int, str], np.ndarray] = {}
     for row in range(COUNT):
         centre = rng.integers(12, SIDE - 12, size=2)
-        shapes = ((x - centre[0]) ** 2 + (y - centre[1]) ** 2 <= 49, (abs(x - centre[1]) <= 3) & (abs(y - centre[0]) <= 11))
+        shapes = (
+            (x - centre[0]) ** 2 + (y - centre[1]) ** 2 <= 49,
+            (abs(x - centre[1]) <= 3) & (abs(y - centre[0]) <= 11),
+        )
         for number, mask in enumerate(shapes):
             if targets[row, number] == 1:
                 masks[row, CLASSES[number]] = mask

@@ -3,7 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tailscope.training import Best, TrainingSettings, batches, epoch_draws, learning_rate, order_digest, validation_score
+from tailscope.training import (
+    Best,
+    TrainingSettings,
+    batches,
+    epoch_draws,
+    learning_rate,
+    order_digest,
+    validation_score,
+)
 
 
 def test_without_weights_each_image_is_seen_once():
