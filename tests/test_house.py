@@ -63,7 +63,7 @@ def test_public_names_are_exactly_those_that_the_room_exports(room):
 
 
 def test_a_room_is_one_folder_deep():
-    assert not [path for path in SOURCE.glob("*/*/*.py")]
+    assert not list(SOURCE.glob("*/*/*.py"))
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))

@@ -91,7 +91,7 @@ def plan(name: str, root: Path, out: Path, *overrides: str):
 def test_the_papers_nih_protocol_is_planned(nih, tmp_path, model, parameters):
     # Pretrained weights cannot be had here; three channels make the same network as theirs.
     config, planned = plan("paper_nih.yaml", nih, tmp_path, model, "data.channels=3")
-    assert set(treatment.name for treatment in config.treatments) == PUBLISHED_ARMS | {"asymmetric"}
+    assert {treatment.name for treatment in config.treatments} == PUBLISHED_ARMS | {"asymmetric"}
     assert len(planned.runs) == 8 * 3
     assert dict(planned.needs)["network"] == f"{parameters} parameters"
     assert len(planned.classes) == 15
@@ -102,7 +102,7 @@ def test_the_papers_nih_protocol_is_planned(nih, tmp_path, model, parameters):
 
 def test_the_papers_chexpert_protocol_is_planned(chexpert, tmp_path):
     config, planned = plan("paper_chexpert.yaml", chexpert, tmp_path, "model.pretrained=false")
-    assert set(treatment.name for treatment in config.treatments) == PUBLISHED_ARMS
+    assert {treatment.name for treatment in config.treatments} == PUBLISHED_ARMS
     assert len(planned.classes) == 14
     assert planned.classes["unknown"].sum() == 0  # uncertain and blank became 0, as the paper has it
 
