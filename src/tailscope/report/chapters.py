@@ -143,7 +143,8 @@ def units(content: ReportContent) -> Section:
     ]
     found.append(tables.units(rows))
     found.extend([tables.layers(layers)] if layers else [_empty("no layer summary was handed over")])
-    return Section("units", title, (*found, *_differences(content, {"dissection", "representation"}, ("best_iou_matched",))))
+    differences = _differences(content, {"dissection", "representation"}, ("best_iou_matched",))
+    return Section("units", title, (*found, *differences))
 
 
 def hidden(content: ReportContent) -> Section:
