@@ -23,6 +23,9 @@ def exit_codes() -> Iterator[None]:
     except TailscopeError as error:
         typer.echo(f"Failed: {error}", err=True)
         raise typer.Exit(FAILED) from None
+    except OSError as error:  # a full disk, a folder without permission: the system's own words are the clearest
+        typer.echo(f"Failed: {error}", err=True)
+        raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         typer.echo("Stopped. Nothing is lost: run the same command again to go on.", err=True)
         raise typer.Exit(INTERRUPTED) from None

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from tailscope import experiment
 from tailscope.cli.tables import frame_table, wide_console
-from tailscope.core import Progress, SilentProgress
+from tailscope.core import InputError, Progress, SilentProgress
 from tailscope.experiment import ExperimentConfig, ExperimentResult
 
 _PLANNED = (
@@ -32,6 +32,8 @@ def run_experiment(
     """Conduct an experiment, or show its plan."""
     config = experiment.load_config(configuration, overrides)
     folder = out or Path(config.name)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is no folder; choose another --out")
     if dry_run:
         _show_plan(config, folder, progress)
     else:

@@ -64,6 +64,7 @@ class CsvTables:
     flips_allowed: bool = False
 
     def __post_init__(self) -> None:
+        self._require_text()
         if self.box_format not in (None, "xyxy", "xywh"):
             raise InputError(f"`box_format` must be xyxy or xywh; got {self.box_format!r}")
         if self.point_radius_px is not None and not self.point_radius_px > 0:
@@ -73,6 +74,15 @@ class CsvTables:
         for name in ("classes", "annotation_size"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else tuple(value))  # YAML gives lists
+
+    def _require_text(self) -> None:
+        needed, optional = ("labels", "images", "image_column"), ("patient_column", "split_column", "annotations")
+        for name in (*needed, *optional):
+            value = getattr(self, name)
+            if not isinstance(value, str) and not (value is None and name in optional):
+                raise InputError(f"`{name}` must be text, such as a file name; got {value!r}")
+        if isinstance(self.classes, str):
+            raise InputError(f"`classes` must be a list of columns, such as [{self.classes}]; got {self.classes!r}")
 
     def __call__(self, root: Path | None) -> Dataset:
         """Read the tables and find the files.

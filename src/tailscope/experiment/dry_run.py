@@ -14,7 +14,7 @@ from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.fitting import fresh_network
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.plan import planned_runs
-from tailscope.experiment.preparing import Prepared, class_table, prepare_experiment
+from tailscope.experiment.preparing import Prepared, class_table, prepare_experiment, require_same_experiment
 
 _ADAM_COPIES = 4  # weights, gradients and Adam's two moments
 _Z = 1.96
@@ -46,6 +46,7 @@ def dry_run(config: ExperimentConfig, out: Path, progress: Progress) -> DryRun:
     """
     folder = ExperimentFolder(out)
     prepared = prepare_experiment(config, folder, progress)
+    require_same_experiment(prepared, config, folder)
     runs = planned_runs(config, prepared.data)
     table = pd.DataFrame(
         {

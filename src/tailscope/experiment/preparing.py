@@ -83,15 +83,23 @@ def open_folder(
     Raises:
         MismatchError: The folder holds results for other data, another model or another training.
     """
-    mine = identity(asked, prepared.data)
-    record = folder.path / "identity.json"
-    if record.exists():
-        _require_same(read_json(record), mine, folder)
-    write_json(record, mine)
+    require_same_experiment(prepared, asked, folder)
+    write_json(folder.path / "identity.json", identity(asked, prepared.data))
     write_text(folder.config, config_yaml(asked))
     _write_tables(prepared.data, folder)
     if not folder.provenance.exists() or _plan_of(folder) != provenance(asked, prepared.data, plan)["analysis_plan"]:
         write_json(folder.provenance, provenance(asked, prepared.data, plan))
+
+
+def require_same_experiment(prepared: Prepared, asked: ExperimentConfig, folder: ExperimentFolder) -> None:
+    """Refuse a folder of another experiment.
+
+    Raises:
+        MismatchError: The folder holds results for other data, another model or another training.
+    """
+    record = folder.path / "identity.json"
+    if record.exists():
+        _require_same(read_json(record), identity(asked, prepared.data), folder)
 
 
 def class_table(data: ExperimentData) -> pd.DataFrame:

@@ -11,6 +11,15 @@ from pydantic import BaseModel, ValidationError
 from tailscope.core import ConfigurationError, InputError, nearest
 from tailscope.experiment.config import ExperimentConfig
 
+# for people who do not know pydantic's types
+_EXPECTED = {
+    "dataclass_type": "expected keys of its own, such as `key: value`",
+    "model_type": "expected keys of its own, such as `key: value`",
+    "string_pattern_mismatch": "expected letters, digits, dot, dash and underscore, the first a letter or digit",
+    "too_short": "expected one at least",
+    "tuple_type": "expected a list such as [a, b]",
+}
+
 
 def load_config(path: Path, overrides: tuple[str, ...] = ()) -> ExperimentConfig:
     """Read and validate a configuration; its relative paths are relative to its file.
@@ -90,19 +99,23 @@ def _apply(content: dict[str, Any], override: str) -> None:
         place = place.setdefault(key, {})
         if not isinstance(place, dict):
             raise ConfigurationError(f"--set {override!r}: `{key}` holds no keys of its own; set it as a whole")
-    place[last] = yaml.safe_load(text)
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigurationError(f"--set {override!r}: {text!r} is not YAML; put quotes around it") from None
 
 
 def _sentence(problem: Any) -> str:
     location, kind = problem["loc"], problem["type"]
-    where = ".".join(str(part) for part in location) or "the configuration"
+    where = ".".join(str(part) for part in location)
     if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
         return f"`{where}` is no setting{nearest(str(location[-1]), _known(location[:-1]))}"
     if kind == "missing":
         return f"`{where}` is missing; state it"
     if kind == "value_error":
-        return f"`{where}`: {problem['ctx']['error']}"
-    return f"`{where}`: {problem['msg'].lower()}; got {problem['input']!r}"
+        return f"`{where}`: {problem['ctx']['error']}" if where else str(problem["ctx"]["error"])
+    expected = _EXPECTED.get(kind) or problem["msg"][0].lower() + problem["msg"][1:]
+    return f"`{where}`: {expected}; got {problem['input']!r}"
 
 
 def _known(location: tuple[int | str, ...]) -> tuple[str, ...]:
