@@ -23,6 +23,8 @@ def exit_codes() -> Iterator[None]:
     except TailscopeError as error:
         typer.echo(f"Failed: {error}", err=True)
         raise typer.Exit(FAILED) from None
+    except BrokenPipeError:
+        raise  # typer ends quietly when the reader of a pipe has gone, as after `| head`
     except OSError as error:  # a full disk, a folder without permission: the system's own words are the clearest
         typer.echo(f"Failed: {error}", err=True)
         raise typer.Exit(FAILED) from None

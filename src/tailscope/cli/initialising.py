@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import typer
+import yaml
 
 from tailscope.core import InputError, write_text
 from tailscope.data import DATASETS, recognise
+from tailscope.data.recognition import image_column, label_tables
+from tailscope.data.text_tables import read_text_table
+
+_PATIENT_COLUMNS = ("patient", "patient_id", "patientid", "subject", "subject_id")
 
 _TEMPLATE = """\
-# An experiment on {root}, which holds the files of {source}.
-# See what it holds:  tailscope data inspect {source} --root {root}
-# See the plan:       tailscope run {out} --dry-run
-# Do it:              tailscope run {out}
+# An experiment on the {source} files of {folder}
+# See what they hold:  tailscope data inspect {out}
+# See the plan:        tailscope run {out} --dry-run
+# Do it:               tailscope run {out}
 name: {name}
 
 data:
   source: {source}
-  root: {root}                  # relative to this file
+  root: {root}
 {settings}  image_size: [224, 224]        # (height, width) of the network input
   labels: multi_label           # or binary: any finding
   uncertain: ignore             # or zeros, ones
-  split: {{by: auto, test: 0.2, val: 0.1, seed: 0}}   # auto keeps the published split where there is one
+  # auto keeps the published split where there is one, and cuts by patient what it lacks
+  split: {{by: auto, test: 0.2, val: 0.1, seed: 0}}
 
 model:
   source: timm                  # any name of timm; or torchvision, truncated_densenet, checkpoint
   name: resnet50
   pretrained: true              # downloads ImageNet weights; false starts at random
+  args: {{output_stride: 16}}     # a finer grid for saliency and units; not every network of timm has it
 
 treatments:                     # the first is what the others are compared with
   - control
@@ -65,10 +73,10 @@ def write_configuration(root: Path, out: Path) -> None:
             "CSV file with a column of image names"
         )
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", root.resolve().name).strip("-._") or "experiment"
-    write_text(
-        out, _TEMPLATE.format(source=source, root=_relative(root, out), out=out, name=name, settings=_settings(source))
-    )
-    typer.echo(f"{root} holds {source}. Wrote {out}; look at it, then: tailscope run {out} --dry-run")
+    command = shlex.quote(str(out))
+    facts = {"source": source, "folder": root.name or "this folder", "out": command, "name": _yaml(name)}
+    write_text(out, _TEMPLATE.format(**facts, root=_yaml(_relative(root, out)), settings=_settings(source, root)))
+    typer.echo(f"{root} holds {source}; wrote {out}. Look at it, then:\n  tailscope run {command} --dry-run")
 
 
 def _relative(root: Path, out: Path) -> str:
@@ -76,7 +84,37 @@ def _relative(root: Path, out: Path) -> str:
     return there.relative_to(here).as_posix() if there.is_relative_to(here) else there.as_posix()
 
 
-def _settings(source: str) -> str:
+def _yaml(text: str) -> str:
+    """Text as YAML, in quotes where YAML would read it as something else."""
+    return yaml.safe_dump(text, width=10_000, allow_unicode=True).splitlines()[0]
+
+
+def _settings(source: str, root: Path) -> str:
+    """The lines that tell the source ``csv`` about the tables that were found."""
     if source != "csv":
         return ""
-    return "  args: {labels: labels.csv, images: images, image_column: image}   # and patient_column, annotations …\n"
+    tables = {path: column for path in label_tables(root) if (column := image_column(path)) is not None}
+    labels = next((path for path in tables if "class" not in read_text_table(path).columns), next(iter(tables)))
+    table = read_text_table(labels)
+    settings = {"labels": labels.name, "images": _image_folder(root, table.column(tables[labels])[0])}
+    settings["image_column"] = tables[labels]
+    lines = "".join(f"    {key}: {_yaml(value)}\n" for key, value in settings.items())
+    patient = next((name for name in table.columns if name.lower() in _PATIENT_COLUMNS), None)
+    split = next((name for name in table.columns if name.lower() == "split"), None)
+    shapes = next((path.name for path in tables if path != labels), None)
+    lines += _optional("patient_column", patient, "without it every image is its own patient")
+    lines += _optional("split_column", split, "a column of train, val and test")
+    lines += _optional("annotations", shapes, "a table of image, class, x0, y0, x1, y1")
+    return f"  args:\n{lines}"
+
+
+def _optional(key: str, value: str | None, remark: str) -> str:
+    return f"    {key}: {_yaml(value)}\n" if value is not None else f"    # {key}: …   {remark}\n"
+
+
+def _image_folder(root: Path, name: str) -> str:
+    """The folder, relative to the root, below which the first image lies; the root itself where it is nowhere."""
+    if (root / name).is_file():
+        return "."
+    folders = sorted(path for path in root.iterdir() if path.is_dir())
+    return next((path.name for path in folders if (path / name).is_file()), ".")

@@ -58,7 +58,8 @@ def _print(found: Inspection, console: Console) -> None:
     who = f"{found.patients:,} patients" if found.patients_known else "no patient known: each image is its own group"
     console.print(f"{found.name}: {found.images:,} images, {who}", style="bold", highlight=False)
     _section(console, "Classes", found.classes, f"imbalance {found.imbalance:,.0f} : 1, groups by {found.groups_by}")
-    _section(console, "Label states", found.states, "blank (unmentioned) is not negative until a policy says so")
+    if found.states[["uncertain", "unmentioned"]].to_numpy().any():
+        _section(console, "Label states", found.states, "blank (unmentioned) is not negative until a policy says so")
     _section(console, "Annotations", found.annotations, "none" if found.annotations.empty else "")
     for title, table in (("Stored sizes", found.sizes), ("Views", found.views), ("Published splits", found.splits)):
         if len(table):

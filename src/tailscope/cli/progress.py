@@ -72,7 +72,7 @@ class PlainProgress:
                 self.say(f"{description}: {done:,} of {total:,} {unit}, {self._rate(done, begin)} {unit}/s")
 
         yield advance
-        if total:
+        if done:
             self.say(f"{description}: {done:,} {unit} in {time.perf_counter() - begin:.1f} s")
 
     def say(self, text: str) -> None:

@@ -73,8 +73,9 @@ def _show_plan(config: ExperimentConfig, folder: Path, progress: Progress) -> No
     plan = experiment.dry_run(config, folder, progress)
     console = wide_console()
     console.print(frame_table(plan.runs, title="\nRuns, in the order of work"))
-    names = {name: name.replace("_positives", " +").replace("_", " ") for name in _PLANNED}
-    console.print(frame_table(plan.classes[list(_PLANNED)].rename(columns=names), title="\nImages per class and split"))
+    shown = [name for name in _PLANNED if name != "unknown" or plan.classes[name].any()]
+    names = {name: name.replace("_positives", " +").replace("_", " ") for name in shown}
+    console.print(frame_table(plan.classes[shown].rename(columns=names), title="\nImages per class and split"))
     console.print("AUROC ±: half of the 95 % interval that the test positives alone allow; seeds widen it.\n")
     console.print("\nIt needs", style="bold")
     for what, much in plan.needs:
