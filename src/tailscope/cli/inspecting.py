@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 from rich.console import Console
 
-from tailscope.cli.tables import frame_table, wide_console
+from tailscope.cli.tables import print_frame, wide_console
 from tailscope.core import ConfigurationError, Dataset, InputError, Progress
 from tailscope.data import DATASETS, DataSettings, Inspection, inspect_dataset
 
@@ -72,9 +72,11 @@ def _print(found: Inspection, console: Console) -> None:
 
 
 def _section(console: Console, title: str, table: pd.DataFrame, remark: str) -> None:
-    console.print(f"\n{title}" + (f" ({remark})" if remark else ""), style="bold", highlight=False)
+    heading = f"{title} ({remark})" if remark else title
     if len(table):
-        console.print(frame_table(table))
+        print_frame(console, table, heading)
+    else:
+        console.print(f"\n{heading}", style="bold", highlight=False)
 
 
 def _list(console: Console, title: str, lines: tuple[str, ...]) -> None:

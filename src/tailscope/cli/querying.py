@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tailscope.cli.tables import frame_table, wide_console
+from tailscope.cli.tables import print_frame, wide_console
 from tailscope.experiment import query
 
 
@@ -15,4 +15,4 @@ def print_query(folder: Path, text: str, *, as_csv: bool) -> None:
     if as_csv:
         frame.to_csv(sys.stdout, index=False)
     else:
-        wide_console().print(frame_table(frame))
+        print_frame(wide_console(), frame)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from tailscope import experiment
-from tailscope.cli.tables import frame_table, wide_console
+from tailscope.cli.tables import print_frame, wide_console
 from tailscope.core import InputError, Progress, SilentProgress
 from tailscope.experiment import ExperimentConfig, ExperimentResult
 
@@ -66,16 +66,16 @@ def _show_estimates(console: Console, table: pd.DataFrame, metric: str) -> None:
     if table.empty:
         return
     wide = table.pivot(index="class", columns="arm", values="value").loc[table["class"].drop_duplicates()]
-    console.print(frame_table(wide[table["arm"].drop_duplicates()].reset_index(), title=f"\n{metric}"))
+    print_frame(console, wide[table["arm"].drop_duplicates()].reset_index(), metric)
 
 
 def _show_plan(config: ExperimentConfig, folder: Path, progress: Progress) -> None:
     plan = experiment.dry_run(config, folder, progress)
     console = wide_console()
-    console.print(frame_table(plan.runs, title="\nRuns, in the order of work"))
+    print_frame(console, plan.runs, "Runs, in the order of work")
     shown = [name for name in _PLANNED if name != "unknown" or plan.classes[name].any()]
     names = {name: name.replace("_positives", " +").replace("_", " ") for name in shown}
-    console.print(frame_table(plan.classes[shown].rename(columns=names), title="\nImages per class and split"))
+    print_frame(console, plan.classes[shown].rename(columns=names), "Images per class and split")
     console.print("AUROC ±: half of the 95 % interval that the test positives alone allow; seeds widen it.\n")
     console.print("\nIt needs", style="bold")
     for what, much in plan.needs:

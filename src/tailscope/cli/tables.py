@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _PIPE_WIDTH = 160  # a file has no width of its own, and 80 columns would fold every table
 
@@ -18,16 +19,22 @@ def wide_console() -> Console:
     return console if console.is_terminal else Console(width=_PIPE_WIDTH)
 
 
-def frame_table(frame: pd.DataFrame, title: str | None = None, most: int = 200) -> Table:
-    """A rich table of a frame; more than ``most`` rows are cut, and the cut is said."""
-    table = Table(title=title, title_justify="left", header_style="bold", show_edge=False, box=None, padding=(0, 1))
+def print_frame(console: Console, frame: pd.DataFrame, title: str = "", most: int = 200) -> None:
+    """Print a frame; more than ``most`` rows are cut, and the cut is said."""
+    if title:
+        console.print(f"\n{title}", style="bold", markup=False, highlight=False)
+    console.print(_table(frame.head(most)))
+    if len(frame) > most:
+        console.print(f"{len(frame) - most:,} further rows are not shown", style="italic", highlight=False)
+
+
+def _table(frame: pd.DataFrame) -> Table:
+    table = Table(header_style="bold", show_edge=False, box=None, padding=(0, 1))
     for name in frame.columns:
         numeric = pd.api.types.is_numeric_dtype(frame[name])
-        table.add_column(str(name), justify="right" if numeric else "left", overflow="fold")
-    for row in frame.head(most).itertuples(index=False):
-        table.add_row(*map(_text, row))
-    if len(frame) > most:
-        table.caption = f"{len(frame) - most:,} further rows are not shown"
+        table.add_column(Text(str(name)), justify="right" if numeric else "left", overflow="fold")
+    for row in frame.itertuples(index=False, name=None):
+        table.add_row(*(Text(_text(value)) for value in row))  # a bare string would lose what stands in brackets
     return table
 
 
