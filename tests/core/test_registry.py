@@ -85,3 +85,19 @@ def test_other_packages_add_choices_through_entry_points(speeds, monkeypatch):
     monkeypatch.setattr(registry_module, "entry_points", found)
     assert speeds.build("stroll")() == 5
     assert speeds.names() == ("stroll", "walk")
+
+
+def test_a_plugin_may_register_itself_when_it_is_loaded(speeds, monkeypatch):
+    def load(entry: EntryPoint) -> type[Walk]:
+        return speeds.register("stroll")(Walk)
+
+    monkeypatch.setattr(EntryPoint, "load", load)
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: [EntryPoint("stroll", "x:Walk", group)])
+    assert speeds.names() == ("stroll", "walk")
+
+
+def test_a_plugin_cannot_replace_a_built_in(speeds, monkeypatch):
+    monkeypatch.setattr(EntryPoint, "load", lambda entry: type("Other", (Walk,), {"__doc__": "Other."}))
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: [EntryPoint("walk", "x:Other", group)])
+    with pytest.raises(ValueError, match="speed 'walk' is taken by"):
+        speeds.names()

@@ -6,10 +6,11 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from experiment_content import small_content
 
-from tailscope.core import MismatchError
-from tailscope.experiment import rewrite_report, run
+from tailscope.core import InputError, MismatchError, SilentProgress
+from tailscope.experiment import dry_run, rewrite_report, run, validate_config
 from tailscope.stats import FINDING_COLUMNS
 
 
@@ -109,6 +110,36 @@ def test_the_report_can_be_written_again(copy):
     (copy / "report.html").unlink()
     rewrite_report(copy)
     assert "<html" in (copy / "report.html").read_text()
+
+
+def test_a_report_never_trains(copy):
+    content = yaml.safe_load((copy / "experiment.yaml").read_text())
+    content["seeds"] = [0, 1]
+    (copy / "experiment.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(InputError, match=r"2 of 4 runs are not finished, the first is control-s1-.*tailscope run"):
+        rewrite_report(copy)
+    assert len(list((copy / "runs").iterdir())) == 2
+
+
+def test_a_replaced_analysis_plan_stays_on_record(copy):
+    before = json.loads((copy / "provenance.json").read_text())
+    run(small_content(treatments=["control", "weighted_sampling", "focal"]), copy)
+    after = json.loads((copy / "provenance.json").read_text())
+    assert after["earlier_plans"] == [before["analysis_plan"]]
+    assert after["analysis_plan"]["hash"] != before["analysis_plan"]["hash"]
+
+
+def test_the_matched_iou_carries_no_reason_of_the_fixed_fraction(finished):
+    table = finished.table("dissection")
+    matched = table[(table["metric"] == "iou_matched") & table["value"].notna()]
+    assert (matched["reason"] == "").all()
+
+
+@pytest.mark.parametrize(("metrics", "expected"), [(["iou"], True), (["iou", "mass_inside"], False)])
+def test_an_alignment_without_its_primary_metric_says_so(tmp_path, metrics, expected):
+    content = small_content(treatments=["control"], lenses={"alignment": {"metrics": metrics}, "dissection": None})
+    notes = dry_run(validate_config(content), tmp_path, SilentProgress()).notes
+    assert any("no primary metric" in note for note in notes) == expected
 
 
 def test_the_report_tells_nothing_of_images_patients_or_places(finished):

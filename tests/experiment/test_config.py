@@ -52,11 +52,19 @@ def test_all_mistakes_are_reported_at_once():
         ({"lenses": {"alignment": {"attributions": ["gradcan"]}}}, "did you mean 'gradcam'?"),
         ({"compare": {"resamples": 5}}, "`compare.resamples`"),
         ({"name": "../x"}, "`name`"),
+        ({"compare": {"lens_margin": 0}}, "`compare.lens_margin`"),
+        ({"lenses": {"alignment": {"attributions": ["gradcam", "gradcam"]}}}, "`attributions` holds 'gradcam' twice"),
+        ({"lenses": {"alignment": {"metrics": []}}}, "`metrics` is empty; name at least one"),
+        ({"lenses": {"alignment": {"metrics": [{"name": "iou", "variant": "as_published"}]}}}, "reads maps that are"),
         ({"training": {"augment": {"rotation": 3}}}, "`training.augment.rotation` is no setting"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(changes, message):
     assert message in "\n".join(problems(small_content(**changes)))
+
+
+def test_a_list_of_wrong_members_is_not_called_short_as_well():
+    assert len(problems(small_content(treatments=["focla"]))) == 1
 
 
 def test_missing_sections_are_named():

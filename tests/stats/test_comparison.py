@@ -46,7 +46,7 @@ def only(*cells):
         (cell(difference=0.1, seeds=2), "candidate: better"),
         (cell(difference=0.0005, seeds=2), "undecided"),
         (cell(difference=0.1, seeds=1), ""),
-        (cell("gradcam.mass_inside", 0.1), "better"),
+        (cell("mass_inside", 0.1), "better"),
         (cell("gradcam.iou", 0.1), ""),
         (cell(difference=0.1, class_name="macro", group="macro"), ""),
         (cell(reason="no positive test image"), ""),
@@ -103,14 +103,14 @@ def judges(**more):
 
 
 def test_a_lens_that_differs_under_equal_auroc_and_ap_is_a_hidden_difference():
-    found = hidden(*judges(), cell("gradcam.mass_inside", 0.1)).iloc[0]
-    assert (found["kind"], found["metric"], found["arm"]) == ("hidden difference", "gradcam.mass_inside", "focal")
+    found = hidden(*judges(), cell("mass_inside", 0.1)).iloc[0]
+    assert (found["kind"], found["metric"], found["arm"]) == ("hidden difference", "mass_inside", "focal")
     assert found["auroc_difference"] == pytest.approx(0.001)
     assert np.isnan(found["positives_needed"])
 
 
 def test_the_p_of_a_hidden_difference_is_the_largest_of_its_three():
-    cells = (*judges(), cell("gradcam.mass_inside", 0.04))
+    cells = (*judges(), cell("mass_inside", 0.04))
     table = compare(cells, SETTINGS)
     expected = max(table["p_equivalence"][0], table["p_equivalence"][1], table["p_beyond_margin"][2])
     assert hidden_differences(table, SETTINGS)["p"].iloc[0] == expected
@@ -119,9 +119,9 @@ def test_the_p_of_a_hidden_difference_is_the_largest_of_its_three():
 @pytest.mark.parametrize(
     ("cells", "reason"),
     [
-        ((*judges(seeds=2), cell("gradcam.mass_inside", 0.1, seeds=2)), "2 seeds"),
-        ((*judges(positive_patients=30), cell("gradcam.mass_inside", 0.1)), "30 patients with the rarer label"),
-        ((*judges(), cell("gradcam.mass_inside", 0.1, positive_patients=8)), "8 annotated patients"),
+        ((*judges(seeds=2), cell("mass_inside", 0.1, seeds=2)), "2 seeds"),
+        ((*judges(positive_patients=30), cell("mass_inside", 0.1)), "30 patients with the rarer label"),
+        ((*judges(), cell("mass_inside", 0.1, positive_patients=8)), "8 annotated patients"),
     ],
 )
 def test_the_same_pattern_with_less_evidence_is_a_candidate(cells, reason):
@@ -131,11 +131,9 @@ def test_the_same_pattern_with_less_evidence_is_a_candidate(cells, reason):
 
 
 def test_a_difference_that_does_not_survive_holm_is_a_candidate():
-    strong = [*judges(), cell("gradcam.mass_inside", 0.0292, se=0.004)]
+    strong = [*judges(), cell("mass_inside", 0.0292, se=0.004)]
     weak = [
-        part
-        for k in range(4)
-        for part in (*judges(class_name=f"c{k}"), cell("gradcam.mass_inside", 0.0, class_name=f"c{k}"))
+        part for k in range(4) for part in (*judges(class_name=f"c{k}"), cell("mass_inside", 0.0, class_name=f"c{k}"))
     ]
     found = hidden(*strong, *weak)
     assert found["kind"].tolist() == ["candidate"]
@@ -144,7 +142,7 @@ def test_a_difference_that_does_not_survive_holm_is_a_candidate():
 
 def test_a_lens_that_differs_while_auroc_is_undecided_is_not_visible():
     unsure = cell(difference=0.001, se=0.02)
-    found = hidden(unsure, judges()[1], cell("gradcam.mass_inside", 0.1)).iloc[0]
+    found = hidden(unsure, judges()[1], cell("mass_inside", 0.1)).iloc[0]
     assert found["kind"] == "not visible"
     assert found["reason"] == "auroc undecided"
 
@@ -152,7 +150,7 @@ def test_a_lens_that_differs_while_auroc_is_undecided_is_not_visible():
 def test_the_positives_needed_make_the_interval_fit():
     resampled = np.stack([np.full(200, 0.8), 0.8 + np.linspace(-1.7, 1.7, 200) * 0.02])
     unsure = cell(difference=0.001, resampled=resampled)
-    table = compare([unsure, judges()[1], cell("gradcam.mass_inside", 0.1)], SETTINGS)
+    table = compare([unsure, judges()[1], cell("mass_inside", 0.1)], SETTINGS)
     needed = hidden_differences(table, SETTINGS)["positives_needed"].iloc[0]
     row = table.iloc[0]
     variance = row["se"] ** 2 * (row["seed_share"] + row["patient_share"] * 80 / needed)
@@ -196,12 +194,12 @@ def test_where_patients_alone_cannot_decide_the_number_is_missing(samples):
 
 
 def test_a_visible_difference_is_not_hidden():
-    assert hidden(cell(difference=0.1), judges()[1], cell("gradcam.mass_inside", 0.1)).empty
+    assert hidden(cell(difference=0.1), judges()[1], cell("mass_inside", 0.1)).empty
 
 
 def test_a_lens_without_difference_or_without_auroc_is_not_listed():
-    assert hidden(*judges(), cell("gradcam.mass_inside", 0.0)).empty
-    assert hidden(cell("gradcam.mass_inside", 0.1)).empty
+    assert hidden(*judges(), cell("mass_inside", 0.0)).empty
+    assert hidden(cell("mass_inside", 0.1)).empty
 
 
 def null_experiment(random, classes=6, arms=4, seeds=3, patients=40):

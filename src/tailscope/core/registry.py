@@ -111,7 +111,9 @@ class Registry(Generic[Built]):
         if not self._plugins_read:
             self._plugins_read = True
             for entry in entry_points(group=f"tailscope.{self.kind}"):
-                self.register(entry.name)(entry.load())
+                choice = entry.load()
+                if self._choices.get(entry.name) is not choice:  # loading it may have registered it already
+                    self.register(entry.name)(choice)
 
 
 def _is_frozen_dataclass(choice: object) -> bool:

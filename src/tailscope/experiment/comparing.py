@@ -16,8 +16,6 @@ from tailscope.experiment.performance_samples import performance_samples
 from tailscope.experiment.test_set import RunGrid, TestSet
 from tailscope.stats import ComparisonSettings, MetricSamples, arm_estimate, compare, hidden_differences
 
-PRIMARY = ("mass_inside", "best_iou_matched")
-
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
@@ -36,9 +34,7 @@ class Comparison:
 
 def comparison_settings(section: CompareSection) -> ComparisonSettings:
     """The settings of the statistics; part of the frozen analysis plan."""
-    return ComparisonSettings(
-        equivalence_margin=section.equivalence_margin, lens_margin=section.lens_margin, primary=PRIMARY
-    )
+    return ComparisonSettings(equivalence_margin=section.equivalence_margin, lens_margin=section.lens_margin)
 
 
 def compare_runs(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tailscope import __version__
-from tailscope.core import Progress, SilentProgress, folder_lock
+from tailscope.core import InputError, Progress, SilentProgress, folder_lock
 from tailscope.experiment.comparing import Comparison, compare_runs, comparison_settings
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.fitting import is_fitted, make_run, trained_network
@@ -72,10 +72,14 @@ def rewrite_report(path: Path, progress: Progress | None = None) -> ExperimentRe
         InputError: The folder is no experiment, or a run of it is not finished.
     """
     folder = ExperimentFolder(require_folder(path))
-    return run(folder.config, path, progress=progress)
+    config = load_config(folder.config)
+    with folder_lock(folder.path):
+        return _conduct(config, folder, progress or SilentProgress(), may_train=False)
 
 
-def _conduct(config: ExperimentConfig, folder: ExperimentFolder, progress: Progress) -> ExperimentResult:
+def _conduct(
+    config: ExperimentConfig, folder: ExperimentFolder, progress: Progress, *, may_train: bool = True
+) -> ExperimentResult:
     timings = Timings(folder.timings)
     with timings.stage("data"):
         prepared = prepare_experiment(config, folder, progress)
@@ -83,6 +87,8 @@ def _conduct(config: ExperimentConfig, folder: ExperimentFolder, progress: Progr
             progress.say(f"note: {note}")
         open_folder(prepared, config, folder, comparison_settings(config.compare))
     runs = planned_runs(config, prepared.data)
+    if not may_train:
+        _require_fitted(folder, runs)
     for number, one in enumerate(runs, 1):
         progress.say(f"run {number} of {len(runs)}: {one.name}{' (done)' if is_fitted(folder, one) else ''}")
         with timings.stage("training"):
@@ -95,6 +101,14 @@ def _conduct(config: ExperimentConfig, folder: ExperimentFolder, progress: Progr
         comparison = compare_runs(folder, prepared.config, test, grid, progress)
     with timings.stage("report"):
         return _report(folder, prepared, grid, comparison)
+
+
+def _require_fitted(folder: ExperimentFolder, runs: tuple[Run, ...]) -> None:
+    if unfinished := [one.name for one in runs if not is_fitted(folder, one)]:
+        raise InputError(
+            f"{len(unfinished)} of {len(runs)} runs are not finished, the first is {unfinished[0]}; "
+            f"finish them: tailscope run {folder.config} --out {folder.path}"
+        )
 
 
 def _look(folder: ExperimentFolder, prepared: Prepared, one: Run, timings: Timings, progress: Progress) -> None:

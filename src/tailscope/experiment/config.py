@@ -14,6 +14,7 @@ from tailscope.models import MODELS
 from tailscope.training import TrainingSettings
 from tailscope.treatments import TREATMENTS, ImbalanceTreatment
 
+_OVERLAPS = ("iou", "ior", "iobb")
 _DEFAULT_METRICS = ("mass_inside", "pointing_game", "iobb", "ior", "iou", "iou_at_area")
 
 
@@ -133,6 +134,11 @@ class MetricSection(_OpenSection):
     @model_validator(mode="after")
     def _metric_exists(self) -> MetricSection:
         METRICS.build(self.name, **self.settings)
+        if self.name in _OVERLAPS and self.settings.get("variant") == "as_published":
+            raise ValueError(
+                f"{self.name!r} as_published reads maps that are already scaled to [0, 1], and the lens keeps maps as "
+                "they are; leave the variant out here, and use that form from Python"
+            )
         return self
 
     @property
@@ -158,6 +164,23 @@ class AlignmentLens(_Section):
     layer: str = "auto"
     batch_size: int = Field(64, ge=1)
 
+    def pairs(self) -> list[tuple[AttributionSection, MetricSection]]:
+        """Every method with every metric."""
+        return [(method, metric) for method in self.attributions for metric in self.metrics]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> AlignmentLens:
+        chosen = {
+            "attributions": [method.name for method in self.attributions],
+            "metrics": [metric.key for metric in self.metrics],
+        }
+        for what, names in chosen.items():
+            if repeated := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"`{what}` holds {repeated[0]!r} twice; evidence and findings name each once")
+            if not names:
+                raise ValueError(f"`{what}` is empty; name at least one, or set the lens to null")
+        return self
+
 
 class DissectionLens(_Section):
     """What single units respond to."""
@@ -180,7 +203,7 @@ class CompareSection(_Section):
 
     control: str = "control"
     equivalence_margin: float = Field(0.02, gt=0, lt=1)
-    lens_margin: float = Field(0.02, ge=0, lt=1)
+    lens_margin: float = Field(0.02, gt=0, lt=1)
     resamples: int = Field(2000, ge=100)
     seed: int = Field(0, ge=0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ from tailscope.data import DATASETS, prepare
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.fitting import fresh_network
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.lens_samples import metric_name
 from tailscope.experiment.plan import identity
 from tailscope.experiment.provenance import provenance
 from tailscope.experiment.reading import config_yaml
@@ -71,7 +73,7 @@ def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progr
     _require_counts(config, data)
     layers, coarse = _find_layers(config, data)
     grouping = [group_note(data.counts.prevalences)]
-    notes = tuple(note for note in (*data.notes, *grouping, *coarse) if note)
+    notes = tuple(note for note in (*data.notes, *_cautions(config, data), *grouping, *coarse) if note)
     return Prepared(_with_layers(config, layers), data, layers, notes)
 
 
@@ -87,8 +89,7 @@ def open_folder(
     write_json(folder.path / "identity.json", identity(asked, prepared.data))
     write_text(folder.config, config_yaml(asked))
     _write_tables(prepared.data, folder)
-    if not folder.provenance.exists() or _plan_of(folder) != provenance(asked, prepared.data, plan)["analysis_plan"]:
-        write_json(folder.provenance, provenance(asked, prepared.data, plan))
+    _write_provenance(provenance(asked, prepared.data, plan), folder)
 
 
 def require_same_experiment(prepared: Prepared, asked: ExperimentConfig, folder: ExperimentFolder) -> None:
@@ -116,6 +117,18 @@ def class_table(data: ExperimentData) -> pd.DataFrame:
     in_test = pairs[data.split[pairs[:, 0]] == "test", 1]
     table["annotated_test"] = np.bincount(in_test, minlength=len(data.classes))
     return table.sort_values(["prevalence", "class"], ascending=[False, True], ignore_index=True)
+
+
+def _cautions(config: ExperimentConfig, data: ExperimentData) -> list[str]:
+    cautions = []
+    if not data.patients_known and not any("cluster" in note for note in data.notes):
+        cautions.append("no patient is known: every image is its own cluster, so intervals may be too narrow")
+    lens = config.lenses.alignment
+    if lens is not None:
+        names = {metric_name(method.name, metric.key) for method, metric in lens.pairs()}
+        if not names & set(ComparisonSettings().primary):
+            cautions.append("alignment has no primary metric (Grad-CAM's mass_inside), so all of it is exploratory")
+    return cautions
 
 
 def steps(advance: Advance) -> Callable[[int, int], None]:
@@ -176,8 +189,13 @@ def _require_same(before: dict[str, object], now: dict[str, object], folder: Exp
         )
 
 
-def _plan_of(folder: ExperimentFolder) -> object:
-    return read_json(folder.provenance)["analysis_plan"]
+def _write_provenance(now: dict[str, Any], folder: ExperimentFolder) -> None:
+    """Freeze the analysis plan; a plan that is replaced (an added arm, another margin) stays on record."""
+    before = read_json(folder.provenance) if folder.provenance.exists() else None
+    if before is not None and before["analysis_plan"] == now["analysis_plan"]:
+        return
+    earlier = [] if before is None else [*before.get("earlier_plans", []), before["analysis_plan"]]
+    write_json(folder.provenance, {**now, "earlier_plans": earlier})
 
 
 def _write_tables(data: ExperimentData, folder: ExperimentFolder) -> None:

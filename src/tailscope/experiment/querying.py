@@ -40,9 +40,12 @@ def query(folder: Path, text: str) -> pd.DataFrame:
     with duckdb.connect(":memory:") as connection:
         known = _open_views(connection, folder)
         try:
-            return connection.execute(text).df()
+            result = connection.execute(text)
         except duckdb.Error as error:
             raise InputError(f"the query failed: {error}\nTables: {', '.join(known)}") from None
+        if result is None:  # DuckDB's answer to blanks and comments
+            raise InputError(f'the query is empty; e.g. "select * from findings"\nTables: {", ".join(known)}')
+        return result.df()
 
 
 def _open_views(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[str]:

@@ -56,7 +56,15 @@ def validate_config(content: dict[str, Any]) -> ExperimentConfig:
     try:
         return ExperimentConfig.model_validate(content)
     except ValidationError as error:
-        raise ConfigurationError([_sentence(problem) for problem in error.errors()]) from None
+        problems = error.errors()
+        places = [problem["loc"] for problem in problems]
+        # A list whose members are all wrong is "too short" as well; the members say what is the matter.
+        told = [
+            problem
+            for problem in problems
+            if problem["type"] != "too_short" or not any(_is_inside(place, problem["loc"]) for place in places)
+        ]
+        raise ConfigurationError([_sentence(problem) for problem in told]) from None
 
 
 def dump_config(config: ExperimentConfig) -> dict[str, Any]:
@@ -116,6 +124,10 @@ def _sentence(problem: Any) -> str:
         return f"`{where}`: {problem['ctx']['error']}" if where else str(problem["ctx"]["error"])
     expected = _EXPECTED.get(kind) or problem["msg"][0].lower() + problem["msg"][1:]
     return f"`{where}`: {expected}; got {problem['input']!r}"
+
+
+def _is_inside(place: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
 
 
 def _known(location: tuple[int | str, ...]) -> tuple[str, ...]:

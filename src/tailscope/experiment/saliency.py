@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from tailscope.alignment import METRICS, AlignmentMetric, score_pairs
 from tailscope.attribution import ATTRIBUTIONS, Attribution
 from tailscope.core import Advance, ExperimentData, Progress, write_array
-from tailscope.experiment.config import AlignmentLens
+from tailscope.experiment.config import AlignmentLens, AttributionSection
 from tailscope.experiment.folder import ExperimentFolder, write_evidence
 from tailscope.experiment.plan import Run
 from tailscope.models import Network
@@ -53,14 +54,20 @@ def look_at_alignment(
     pairs = annotated_test_pairs(data)
     tables = []
     for method in lens.attributions:
-        settings = {"layer": lens.layer, **method.settings}
+        settings = _with_layer(method, lens.layer)
         with progress.task(f"{run.name}: {method.name}", np.unique(pairs[:, 0]).size) as advance:
             attribution = ATTRIBUTIONS.build(method.name, **settings)
             maps = saliency_maps(attribution, network, data, pairs, lens.batch_size, advance)
         write_array(maps_path(folder, run.name, method.name), maps)
-        tables.append(_scores(data, pairs, maps, lens).assign(method=method.name, layer=settings["layer"]))
+        tables.append(_scores(data, pairs, maps, lens).assign(method=method.name, layer=settings.get("layer")))
     whole = pd.concat(tables, ignore_index=True).assign(run=run.name)
     write_evidence(folder.evidence("alignment", run.name), whole)
+
+
+def _with_layer(method: AttributionSection, layer: str) -> dict[str, Any]:
+    """The method's settings; one that looks at a layer gets the lens's, unless it names its own."""
+    shared = {"layer": layer} if "layer" in ATTRIBUTIONS.settings(method.name) else {}
+    return {**shared, **method.settings}
 
 
 def saliency_maps(

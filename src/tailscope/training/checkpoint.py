@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,8 @@ def load_state(folder: Path, parts: dict[str, Any]) -> TrainingState:
 
 
 def remove_state(folder: Path) -> None:
-    """Delete the state of a finished run; its weights stand elsewhere."""
-    (folder / _NAME).unlink(missing_ok=True)
+    """Delete the state of a finished run, with its folder; its weights stand elsewhere."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
