@@ -43,3 +43,17 @@ def test_a_folder_that_is_no_experiment_is_refused(invoke, tmp_path):
     result = invoke("sql", tmp_path, "select 1")
     assert result.exit_code == 2
     assert "is no experiment folder: it holds no experiment.yaml" in result.stderr
+
+
+def test_an_empty_query_is_refused(invoke, finished):
+    for query in ("", "  ", "/* nothing */"):
+        result = invoke("sql", finished, query)
+        assert result.exit_code == 2
+        assert 'the query is empty; e.g. "select * from findings"' in result.stderr
+
+
+def test_a_table_of_many_columns_stays_readable(invoke, finished):
+    result = invoke("sql", finished, "select * from findings limit 2")
+    names = pd.read_parquet(finished / "findings.parquet").columns
+    starts = [line.split()[0] for line in result.output.splitlines() if line]
+    assert starts == [*names, *names]

@@ -50,3 +50,23 @@ def test_rows_beyond_the_most_are_counted():
 def test_a_file_gets_a_wide_page(monkeypatch):
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     assert wide_console().width == 160
+
+
+def test_long_text_is_folded_but_numbers_and_headers_are_not():
+    frame = pd.DataFrame({"reason": ["word " * 40], "patients": [1_234_567]})
+    drawn = _drawn(frame)
+    assert drawn[0].split() == ["reason", "patients"]
+    assert drawn[1].endswith("1,234,567")
+    assert len(drawn) > 2
+
+
+def test_a_row_too_wide_for_the_screen_becomes_a_block_of_lines():
+    frame = pd.DataFrame({f"a rather long header {number}": [number, number + 1] for number in range(6)})
+    drawn = _drawn(frame)
+    assert drawn[:2] == ["a rather long header 0  0", "a rather long header 1  1"]
+    assert drawn[6:8] == ["", "a rather long header 0  1"]
+    assert len(drawn) == 13
+
+
+def test_tiny_numbers_keep_their_digits():
+    assert _drawn(pd.DataFrame({"p": [0.00004]}))[1].strip() == "4.0e-05"
