@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
 
@@ -14,20 +15,23 @@ FAILED, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 def exit_codes() -> Iterator[None]:
     """Print what went wrong without a traceback and leave with the right code; a bug of ours keeps its traceback."""
     try:
-        from tailscope.core import InputError, TailscopeError  # loads pandas, so help must not
-
         yield
-    except InputError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(WRONG_INPUT) from None
-    except TailscopeError as error:
-        typer.echo(f"Failed: {error}", err=True)
-        raise typer.Exit(FAILED) from None
+    except KeyboardInterrupt:
+        _leave("Stopped. Nothing is lost: run the same command again to go on.", INTERRUPTED)
     except BrokenPipeError:
         raise  # typer ends quietly when the reader of a pipe has gone, as after `| head`
     except OSError as error:  # a full disk, a folder without permission: the system's own words are the clearest
-        typer.echo(f"Failed: {error}", err=True)
-        raise typer.Exit(FAILED) from None
-    except KeyboardInterrupt:
-        typer.echo("Stopped. Nothing is lost: run the same command again to go on.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        _leave(f"Failed: {error}", FAILED)
+    except Exception as error:
+        from tailscope.core import InputError, TailscopeError  # loads pandas, which help does without
+
+        if isinstance(error, InputError):
+            _leave(f"Error: {error}", WRONG_INPUT)
+        if isinstance(error, TailscopeError):
+            _leave(f"Failed: {error}", FAILED)
+        raise
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code) from None
