@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
 from tailscope import experiment
+from tailscope.cli import examining
 from tailscope.core import LockedError, TrainingError, folder_lock
 from tailscope.experiment import schema
 
@@ -39,8 +41,6 @@ def test_an_override_changes_the_plan(invoke, tiny):
 @pytest.fixture
 def copied(finished, tmp_path):
     """A copy of the finished experiment that a test may change."""
-    import shutil
-
     return shutil.copytree(finished, tmp_path / "copied")
 
 
@@ -138,7 +138,5 @@ def test_doctor_names_versions_and_hardware(invoke):
 
 
 def test_doctor_warns_of_a_full_disk(invoke, monkeypatch):
-    from tailscope.cli import examining
-
     monkeypatch.setattr(examining, "_LOW_DISK_GB", 10**9)
     assert "a large data set's cache will not fit" in invoke("doctor").output
