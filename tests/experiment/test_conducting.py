@@ -181,3 +181,33 @@ def test_alignment_evidence_names_every_annotated_pair_once(finished):
 def test_excess_is_value_minus_reference(finished):
     table = finished.table("alignment").dropna(subset=["excess"])
     assert np.allclose(table["value"] - table["reference"], table["excess"])
+
+
+def test_performance_evidence_holds_more_than_is_compared(finished):
+    table = pd.read_parquet(next(finished.path.glob("evidence/performance/part-control*.parquet")))
+    assert {"auroc", "average_precision", "ap_gain", "brier", "calibration_slope", "sensitivity"} <= set(
+        table["metric"]
+    )
+    assert {"effusion", "mass", "macro"} <= set(table["class"])
+
+
+def test_evidence_and_estimates_agree(finished):
+    evidence = pd.concat([pd.read_parquet(path) for path in finished.path.glob("evidence/performance/part-*.parquet")])
+    for name in ("auroc", "average_precision", "ap_gain"):
+        for arm in ("control", "weighted_sampling"):
+            mine = evidence[(evidence["metric"] == name) & evidence["run"].str.startswith(arm)].set_index("class")[
+                "value"
+            ]
+            table = finished.table("estimates")
+            table = table[(table["metric"] == name) & (table["arm"] == arm)].set_index("class")["value"]
+            for row in ("effusion", "mass", "macro"):
+                assert mine[row] == pytest.approx(table[row], abs=1e-9)
+
+
+@pytest.mark.parametrize("lens", ["performance", "alignment", "dissection"])
+def test_every_lens_is_averaged_over_classes_and_groups(finished, lens):
+    table = finished.table("estimates")
+    table = table[(table["lens"] == lens) & (table["arm"] == "control")]
+    metric = {"performance": "auroc", "alignment": "mass_inside", "dissection": "best_iou_matched"}[lens]
+    values = table[table["metric"] == metric].set_index("class")["value"]
+    assert values["macro"] == pytest.approx(values[["effusion", "mass"]].mean())

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tailscope.core import InputError
-from tailscope.performance import auroc, performance_table
+from tailscope.performance import auroc, performance_table, threshold_at_specificity
 
 RNG = np.random.default_rng(3)
 LOGITS = RNG.normal(size=(50, 3))
@@ -23,6 +23,27 @@ def test_every_missing_value_has_a_reason_and_no_other():
     table = performance_table(LOGITS, TARGETS, ["a", "b", "c"], groups=["head", "medium", "tail"])
     assert (table["value"].isna() == (table["reason"] != "")).all()
     assert set(table.loc[table["class"] == "c", "reason"]) == {"no positive image"}
+
+
+def test_the_operating_point_comes_from_validation():
+    validation = (RNG.normal(size=(80, 3)), (RNG.random((80, 3)) < 0.4).astype(float))
+    thresholds = threshold_at_specificity(*validation, specificity=0.9)
+    table = performance_table(LOGITS, TARGETS, ["a", "b", "c"], thresholds=thresholds).set_index(["metric", "class"])
+    for number, name in enumerate("ab"):
+        positive, called = TARGETS[:, number] == 1, thresholds[number] < LOGITS[:, number]
+        assert table.loc[("sensitivity", name), "value"] == pytest.approx(called[positive].mean())
+        assert table.loc[("specificity", name), "value"] == pytest.approx((~called[~positive]).mean())
+
+
+def test_an_image_at_the_threshold_is_called_negative():
+    table = performance_table([[0.5], [0.5]], [[1], [0]], ["a"], thresholds=[0.5]).set_index(["metric", "class"])
+    assert table.loc[("sensitivity", "a"), "value"] == 0
+    assert table.loc[("specificity", "a"), "value"] == 1
+
+
+def test_a_class_without_operating_point_says_so():
+    table = performance_table([[0.1], [0.9]], [[0], [1]], ["a"], thresholds=[np.nan]).set_index(["metric", "class"])
+    assert table.loc[("sensitivity", "a"), "reason"] == "no operating point on validation"
 
 
 def test_a_class_without_any_label_names_both():

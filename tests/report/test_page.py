@@ -55,7 +55,7 @@ def findings():
         ("performance", "auroc"),
         ("performance", "average_precision"),
         ("alignment", "mass_inside"),
-        ("dissection", "crossfit"),
+        ("dissection", "best_iou_matched"),
     ):
         for name, group, n in CLASSES:
             for arm in ARMS[1:]:

@@ -92,7 +92,7 @@ def test_lenses_are_told_by_their_primary_metric():
     found = [
         finding("alignment", "mass_inside", "mass", "better"),
         finding("alignment", "iou", "mass", "worse", primary=False),
-        finding("dissection", "crossfit", "mass", "undecided"),
+        finding("dissection", "best_iou_matched", "mass", "undecided"),
     ]
     assert sentences(found)[1] == (
         "Inside the models, alignment (mass inside): of 1 comparison by class, 1 is better (focal on mass); "

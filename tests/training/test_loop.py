@@ -158,7 +158,8 @@ def test_bfloat16_trains_as_well(data, tmp_path):
     [
         ({"epochs": 0}, "`epochs` must be 1 or more; got 0"),
         ({"batch_size": 1}, "`batch_size` must be 2 or more; got 1"),
-        ({"lr": 0.0}, "`lr` must be above 0"),
+        ({"lr": 0.0}, "`lr` must be above 0; got 0"),
+        ({"epochs": 0, "lr": -1.0}, "`epochs` must be 1 or more; got 0; `lr` must be above 0; got -1"),
         ({"warmup_fraction": 1.0}, r"`warmup_fraction` must lie in \[0, 1\); got 1"),
     ],
 )

@@ -49,7 +49,8 @@ def compare_runs(
     samples = all_samples(folder, config, test, grid)
     settings = comparison_settings(config.compare)
     findings = compare(samples, settings)
-    found = Comparison(findings, hidden_differences(findings, settings), estimate_table(samples))
+    estimates = pd.concat([estimate_table(samples), _plain_estimates(folder, grid, test)], ignore_index=True)
+    found = Comparison(findings, hidden_differences(findings, settings), estimates)
     for path, table in zip(paths, (found.findings, found.hidden, found.estimates), strict=True):
         write_table(path, table)
     stage.finish()
@@ -84,8 +85,23 @@ def estimate_table(samples: list[MetricSamples]) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
+def _plain_estimates(folder: ExperimentFolder, grid: RunGrid, test: TestSet) -> pd.DataFrame:
+    """Performance metrics that are described and not compared: the mean over seeds, without an interval."""
+    table = folder.table("performance", grid.names)
+    table = table[~table["metric"].isin(ComparisonSettings().performance)]
+    table["arm"] = table["run"].map(grid.arm_of)
+    keys = ["metric", "class", "arm"]
+    means = table.groupby(keys, as_index=False, sort=False).agg(
+        value=("value", "mean"), n=("n", "first"), reason=("reason", "first")
+    )
+    groups = dict(zip(test.classes, test.groups, strict=True))
+    named = [groups.get(name, name) for name in means["class"]]
+    return means.assign(lens="performance", group=named, lo=np.nan, hi=np.nan)
+
+
 def _inputs(folder: ExperimentFolder, config: ExperimentConfig, grid: RunGrid) -> dict[str, object]:
-    lenses = [name for name in ("alignment", "dissection") if getattr(config.lenses, name) is not None]
+    asked = [name for name in ("alignment", "dissection") if getattr(config.lenses, name) is not None]
+    lenses = ["performance", *asked]
     files = [folder.evidence(lens, run) for lens in lenses for run in grid.names]
     files += [folder.run(run) / "predictions.parquet" for run in grid.names]
     return {"runs": grid.names, "compare": config.compare.model_dump(), "files": [digest(path) for path in files]}

@@ -14,6 +14,7 @@ from tailscope.experiment.fitting import is_fitted, make_run, trained_network
 from tailscope.experiment.folder import ExperimentFolder, Stage
 from tailscope.experiment.plan import Run, planned_runs
 from tailscope.experiment.preparing import Prepared, open_folder, prepare_experiment
+from tailscope.experiment.ranking import look_at_performance
 from tailscope.experiment.reading import load_config, require_folder, validate_config
 from tailscope.experiment.reporting import report_content
 from tailscope.experiment.result import ExperimentResult
@@ -120,6 +121,8 @@ def _look(folder: ExperimentFolder, prepared: Prepared, one: Run, timings: Timin
             network.append(trained_network(folder, config, data, one))
         return network[0]
 
+    with timings.stage("performance"):
+        _once(folder, "performance", one, {}, [])(lambda: look_at_performance(folder, one, data))
     alignment, dissection = config.lenses.alignment, config.lenses.dissection
     if alignment is not None:
         outputs = [maps_path(folder, one.name, method.name) for method in alignment.attributions]

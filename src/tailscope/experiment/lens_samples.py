@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tailscope.experiment.class_means import with_means
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.test_set import RunGrid, TestSet
 from tailscope.experiment.units import read_crossfits
@@ -81,10 +82,13 @@ def crossfit_samples(test: TestSet, grid: RunGrid, folder: ExperimentFolder) -> 
     """The cross-fitted best ``iou_matched`` minus its null, per class: the primary metric of dissection."""
     metric = _Metric("dissection", "best_iou_matched", "higher")
     stored = [read_crossfits(folder, name, test.classes) for name in grid.names]
+    cells = []
     for number, name in enumerate(test.classes):
         fits = [found[name] for found in stored if name in found]
         if len(fits) < len(stored):
-            yield _sample(test, grid, metric, number, _missing(test, grid, "fewer than 7 annotated test patients"))
+            cells.append(
+                _sample(test, grid, metric, number, _missing(test, grid, "fewer than 7 annotated test patients"))
+            )
             continue
         rows = fits[0].rows  # the matched set is drawn by image id, so it is the same for all runs
         chosen = np.zeros(len(test.image_ids), dtype=bool)
@@ -99,14 +103,17 @@ def crossfit_samples(test: TestSet, grid: RunGrid, folder: ExperimentFolder) -> 
             patients=test.patients_among(annotated),
             redrawn=draws.redrawn,
         )
-        yield _sample(test, grid, metric, number, found)
+        cells.append(_sample(test, grid, metric, number, found))
+    yield from with_means(cells, len(test.image_ids))
 
 
 def _by_class(test: TestSet, grid: RunGrid, metric: _Metric, table: pd.DataFrame) -> Iterator[MetricSamples]:
+    cells = []
     for number, name in enumerate(test.classes):
         part = table[table["class"] == name]
         found = _mean_over_pairs(test, grid, part, metric) if len(part) else None
-        yield _sample(test, grid, metric, number, found or _missing(test, grid, "no annotated test image"))
+        cells.append(_sample(test, grid, metric, number, found or _missing(test, grid, "no annotated test image")))
+    yield from with_means(cells, len(test.image_ids))
 
 
 def _mean_over_pairs(test: TestSet, grid: RunGrid, table: pd.DataFrame, metric: _Metric) -> _Found:

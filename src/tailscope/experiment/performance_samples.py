@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tailscope.experiment.class_means import with_means
 from tailscope.experiment.test_set import RunGrid, TestSet
 from tailscope.performance import auroc, average_precision, resampled_auroc, resampled_average_precision
 from tailscope.stats import MetricSamples
 
 Plain = Callable[[NDArray[np.floating], NDArray[np.floating]], NDArray[np.float64]]
 Resampled = Callable[[NDArray[np.floating], NDArray[np.floating], NDArray[np.integer]], NDArray[np.float64]]
-GROUPS = ("macro", "head", "medium", "tail")
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,7 @@ def performance_samples(test: TestSet, grid: RunGrid, logits: NDArray[np.float32
     """
     for metric in _METRICS:
         cells = [_cell(test, grid, logits[:, :, number], number, metric) for number in range(len(test.classes))]
-        yield from cells
-        yield from (_mean(test, cells, group) for group in GROUPS if group == "macro" or group in test.groups)
+        yield from with_means(cells, len(test.image_ids))
 
 
 def _cell(test: TestSet, grid: RunGrid, scores: NDArray[np.float32], number: int, metric: _Metric) -> MetricSamples:
@@ -75,27 +74,4 @@ def _cell(test: TestSet, grid: RunGrid, scores: NDArray[np.float32], number: int
         direction="higher",
         reason=reason,
         redrawn=redrawn,
-    )
-
-
-def _mean(test: TestSet, cells: list[MetricSamples], group: str) -> MetricSamples:
-    """The mean over the estimable classes of a group; the same classes for every arm."""
-    chosen = [cell for cell in cells if not cell.reason and group in ("macro", cell.group)]
-    first = cells[0]
-    empty = np.full_like(first.values, np.nan), np.full_like(first.resampled, np.nan)
-    return MetricSamples(
-        lens="performance",
-        metric=first.metric,
-        class_name=group,
-        group=group,
-        arms=first.arms,
-        values=np.mean([cell.values for cell in chosen], axis=0) if chosen else empty[0],
-        resampled=np.mean([cell.resampled for cell in chosen], axis=0) if chosen else empty[1],
-        n=len(test.image_ids),
-        patients=min((cell.patients for cell in chosen), default=0),
-        positive_patients=min((cell.positive_patients for cell in chosen), default=0),
-        negative_patients=min((cell.negative_patients for cell in chosen), default=0),
-        direction="higher",
-        reason="" if chosen else "no estimable class",
-        redrawn=sum(cell.redrawn for cell in chosen),
     )

@@ -21,6 +21,7 @@ from tailscope.experiment.saliency import annotated_test_pairs
 from tailscope.experiment.test_set import RunGrid
 from tailscope.experiment.units import layer_path
 from tailscope.report import ReportContent
+from tailscope.stats import AGGREGATES
 
 _ATTAINABLE_PAIRS = 32  # per class; the mean over more moves in the third decimal
 
@@ -67,12 +68,6 @@ def _public_yaml(prepared: Prepared) -> str:
     return config_yaml(prepared.config.model_copy(update={"data": data}))
 
 
-def _by_arm(grid: RunGrid) -> dict[str, str]:
-    """Run name to arm."""
-    per_arm = len(grid.seeds)
-    return {name: grid.arms[place // per_arm] for place, name in enumerate(grid.names)}
-
-
 def _fairness(folder: ExperimentFolder, grid: RunGrid) -> dict[str, Any]:
     """Whether runs of one seed began alike and saw the same batches."""
     records = {run: read_json(folder.run(run) / "run.json") for run in grid.names}
@@ -88,19 +83,31 @@ def _fairness(folder: ExperimentFolder, grid: RunGrid) -> dict[str, Any]:
 def _alignment(folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, estimates: pd.DataFrame) -> pd.DataFrame:
     """One row per class, arm, method and metric: value, reference, excess with its interval, and the attainable."""
     evidence = folder.table("alignment", grid.names)
-    evidence["arm"] = evidence["run"].map(_by_arm(grid))
+    evidence["arm"] = evidence["run"].map(grid.arm_of)
     keys = ["class", "arm", "method", "metric"]
     means = evidence.groupby(keys, as_index=False, sort=False)[["value", "reference", "excess"]].mean()
     shares = evidence.assign(degenerate=evidence["degenerate"].astype(float))
     means["degenerate"] = shares.groupby(keys, sort=False)["degenerate"].mean().to_numpy()
+    attainable = _attainable(prepared)
+    means["attainable"] = [attainable.get(key, np.nan) for key in zip(means["class"], means["metric"], strict=True)]
+    means = pd.concat([means, _over_classes(means, estimates)], ignore_index=True)
     means["name"] = [metric_name(*pair) for pair in zip(means["method"], means["metric"], strict=True)]
     found = estimates[estimates["lens"] == "alignment"].rename(columns={"metric": "name"})
-    table = means.merge(
-        found[["class", "group", "arm", "name", "lo", "hi", "n", "patients"]], on=["class", "arm", "name"]
-    )
-    attainable = _attainable(prepared)
-    table["attainable"] = [attainable.get(key, np.nan) for key in zip(table["class"], table["metric"], strict=True)]
-    return table.drop(columns="name")
+    wanted = found[["class", "group", "arm", "name", "lo", "hi", "n", "patients"]]
+    return means.merge(wanted, on=["class", "arm", "name"]).drop(columns="name")
+
+
+def _over_classes(means: pd.DataFrame, estimates: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the means over all classes, and over the head, the medium and the tail classes."""
+    groups = dict(zip(estimates["class"], estimates["group"], strict=True))
+    keys, group = ["arm", "method", "metric"], means["class"].map(groups)
+    tables = []
+    for name in AGGREGATES:
+        part = means[(group == name) | (name == "macro")]
+        tables.append(
+            part.drop(columns="class").groupby(keys, as_index=False, sort=False).mean().assign(**{"class": name})
+        )
+    return pd.concat(tables, ignore_index=True)
 
 
 def _attainable(prepared: Prepared) -> dict[tuple[str, str], float]:
@@ -137,7 +144,7 @@ def _units(folder: ExperimentFolder, grid: RunGrid, estimates: pd.DataFrame) -> 
     counts = found[found["metric"] == "units_per_100"].rename(columns={"value": "units_per_100"})
     table = best.drop(columns=["lens", "metric"]).merge(counts[[*keys, "units_per_100"]], on=keys, how="left")
     fixed = folder.table("dissection", grid.names)
-    fixed = fixed[fixed["metric"] == "iou"].assign(arm=lambda frame: frame["run"].map(_by_arm(grid)))
+    fixed = fixed[fixed["metric"] == "iou"].assign(arm=lambda frame: frame["run"].map(grid.arm_of))
     per_run = fixed.groupby([*keys, "run"], as_index=False)[["value", "attainable"]].max()
     per_arm = per_run.groupby(keys, as_index=False)[["value", "attainable"]].mean()
     names = {"value": "best_iou_fixed", "attainable": "attainable_fixed"}
@@ -146,7 +153,7 @@ def _units(folder: ExperimentFolder, grid: RunGrid, estimates: pd.DataFrame) -> 
 
 def _layers(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:
     records = []
-    for run, arm in _by_arm(grid).items():
+    for run, arm in grid.arm_of.items():
         layer = read_json(layer_path(folder, run))
         facts = {key: layer[key] for key in ("layer", "units", "live", "dead")}
         records.append({"arm": arm, "grid": "×".join(map(str, layer["grid"])), **facts})
@@ -157,7 +164,7 @@ def _layers(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:
 def _audit(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:
     """One row per run: how many images were drawn, and how hard the loss pulls relative to control."""
     records = []
-    for run, arm in _by_arm(grid).items():
+    for run, arm in grid.arm_of.items():
         audit = read_json(folder.run(run) / "audit.json")
         sampling, gradient = audit["sampling"], audit["gradients"]["initial"]
         seed = read_json(folder.run(run) / "run.json")["seed"]

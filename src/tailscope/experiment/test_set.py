@@ -99,6 +99,11 @@ class RunGrid:
         by_place = {(run.arm, run.seed): run.name for run in runs}
         return cls(arms, seeds, tuple(by_place[arm, seed] for arm in arms for seed in seeds))
 
+    @property
+    def arm_of(self) -> dict[str, str]:
+        """Run name to arm."""
+        return {name: self.arms[place // len(self.seeds)] for place, name in enumerate(self.names)}
+
     def by_arm(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(A·S, …) values to (A, S, …)."""
         return values.reshape(len(self.arms), len(self.seeds), *values.shape[1:])

@@ -81,7 +81,10 @@ def create(name: str, pretrained: bool, num_classes: int, channels: int, args: M
         )
     except (TypeError, ValueError, OSError, RuntimeError, AssertionError, NotImplementedError) as error:
         settings = f"pretrained={pretrained} and args={dict(args)}"
-        raise InputError(f"timm cannot build {name!r} with {settings}: {error}; correct them") from error
+        remedy = "; correct them" + (
+            ", or set `pretrained: false` where no weights can be fetched" if pretrained else ""
+        )
+        raise InputError(f"timm cannot build {name!r} with {settings}: {error}{remedy}") from error
     return module
 
 

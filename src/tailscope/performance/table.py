@@ -13,7 +13,7 @@ from tailscope.core import InputError
 from tailscope.performance.calibration import brier, calibration_line, expected_calibration_error, log_loss
 from tailscope.performance.cells import columns_of
 from tailscope.performance.grouping import GROUPS, macro
-from tailscope.performance.operating_point import sensitivity_at_specificity
+from tailscope.performance.operating_point import sensitivity_at_threshold
 from tailscope.performance.ranking import ap_gain, auroc, average_precision
 
 Floats = NDArray[np.float64]
@@ -25,7 +25,7 @@ def performance_table(
     classes: Sequence[str],
     *,
     groups: Sequence[str] | None = None,
-    specificity: float = 0.95,
+    thresholds: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """Every metric of every class, and its mean over all classes and over the classes of each group.
 
@@ -35,7 +35,9 @@ def performance_table(
         classes: K names.
         groups: K names out of head, medium and tail, from :func:`tailscope.performance.class_groups`; without them
             there are only class and macro rows.
-        specificity: Of the operating point, chosen on these same logits.
+        thresholds: (K,) operating points chosen on the validation split, e.g. by
+            :func:`tailscope.performance.threshold_at_specificity`; without them there are no sensitivity and
+            specificity rows.
 
     Returns:
         Columns class, metric, value, positives, negatives, n, reason. In class rows n counts labelled images; in the
@@ -55,7 +57,7 @@ def performance_table(
         raise InputError(f"expected {score.shape[1]} class names and groups; got {len(classes)} and {given}")
     positives, negatives = (label == 1).sum(axis=0), (label == 0).sum(axis=0)
     rows: list[dict[str, Any]] = []
-    for metric, (values, reasons) in _metrics(score, label, specificity).items():
+    for metric, (values, reasons) in _metrics(score, label, thresholds).items():
         for number, name in enumerate(classes):
             counts = (int(positives[number]), int(negatives[number]))
             reason = _why_missing(counts) or reasons[number]
@@ -67,11 +69,11 @@ def performance_table(
     return pd.DataFrame(rows)
 
 
-def _metrics(score: Floats, label: Floats, specificity: float) -> dict[str, tuple[Floats, list[str]]]:
+def _metrics(score: Floats, label: Floats, thresholds: ArrayLike | None) -> dict[str, tuple[Floats, list[str]]]:
     none = [""] * score.shape[1]
     lines = calibration_line(score, label)
     line_reasons = [line.reason for line in lines]
-    return {
+    metrics = {
         "auroc": (auroc(score, label), none),
         "average_precision": (average_precision(score, label), none),
         "ap_gain": (ap_gain(score, label), none),
@@ -80,7 +82,18 @@ def _metrics(score: Floats, label: Floats, specificity: float) -> dict[str, tupl
         "expected_calibration_error": (expected_calibration_error(score, label), none),
         "calibration_slope": (np.array([line.slope for line in lines]), line_reasons),
         "calibration_intercept": (np.array([line.intercept for line in lines]), line_reasons),
-        f"sensitivity_at_specificity_{specificity:g}": (sensitivity_at_specificity(score, label, specificity), none),
+    }
+    return metrics if thresholds is None else metrics | _at_operating_point(score, label, thresholds)
+
+
+def _at_operating_point(score: Floats, label: Floats, thresholds: ArrayLike) -> dict[str, tuple[Floats, list[str]]]:
+    chosen = np.asarray(thresholds, dtype=np.float64)
+    reasons = ["" if known else "no operating point on validation" for known in np.isfinite(chosen)]
+    # The specificity is the sensitivity for the negatives, seen from the other side.
+    specificity = sensitivity_at_threshold(-score, 1 - label, -np.nextafter(chosen, np.inf))
+    return {
+        "sensitivity": (sensitivity_at_threshold(score, label, chosen), reasons),
+        "specificity": (specificity, reasons),
     }
 
 

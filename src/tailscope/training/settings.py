@@ -33,10 +33,13 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         limits = {"rotation_deg": 180.0, "translation": 0.5, "scale": 0.9, "brightness": 10.0, "contrast": 0.9}
-        for name, limit in limits.items():
-            value = getattr(self, name)
-            if not 0 <= value <= limit:
-                raise InputError(f"`augment.{name}` must lie in [0, {limit:g}]; got {value:g}")
+        problems = [
+            f"`augment.{name}` must lie in [0, {limit:g}]; got {getattr(self, name):g}"
+            for name, limit in limits.items()
+            if not 0 <= getattr(self, name) <= limit
+        ]
+        if problems:
+            raise InputError("; ".join(problems))
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,15 @@ class TrainingSettings:
     augment: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        for name, low in (("epochs", 1), ("batch_size", 2), ("early_stop", 1)):
-            value = getattr(self, name)
-            if value is not None and value < low:
-                raise InputError(f"`{name}` must be {low} or more; got {value}")
-        if self.lr <= 0 or self.weight_decay < 0:
-            raise InputError(
-                f"`lr` must be above 0 and `weight_decay` 0 or more; got {self.lr:g} and {self.weight_decay:g}"
-            )
+        lowest = (("epochs", 1), ("batch_size", 2), ("early_stop", 1), ("weight_decay", 0))
+        problems = [
+            f"`{name}` must be {low} or more; got {value:g}"
+            for name, low in lowest
+            if (value := getattr(self, name)) is not None and value < low
+        ]
+        if self.lr <= 0:
+            problems.append(f"`lr` must be above 0; got {self.lr:g}")
         if not 0 <= self.warmup_fraction < 1:
-            raise InputError(f"`warmup_fraction` must lie in [0, 1); got {self.warmup_fraction:g}")
+            problems.append(f"`warmup_fraction` must lie in [0, 1); got {self.warmup_fraction:g}")
+        if problems:
+            raise InputError("; ".join(problems))

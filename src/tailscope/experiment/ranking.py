@@ -1,0 +1,31 @@
+"""The performance lens on one run: every metric on the test split, from the predictions alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailscope.core import ExperimentData
+from tailscope.experiment.folder import ExperimentFolder, write_evidence
+from tailscope.experiment.plan import Run
+from tailscope.performance import class_groups, performance_table, threshold_at_specificity
+
+
+def look_at_performance(folder: ExperimentFolder, run: Run, data: ExperimentData) -> None:
+    """Write every performance metric of one run; operating points are chosen on the validation split."""
+    predictions = pd.read_parquet(folder.run(run.name) / "predictions.parquet")
+    val, test = (predictions[predictions["split"] == split] for split in ("val", "test"))
+    count = len(data.classes)
+    table = performance_table(
+        _wide(test, "logit", count),
+        _wide(test, "target", count),
+        data.classes,
+        groups=class_groups(data.counts.prevalences),
+        thresholds=threshold_at_specificity(_wide(val, "logit", count), _wide(val, "target", count)),
+    )
+    write_evidence(folder.evidence("performance", run.name), table.assign(run=run.name))
+
+
+def _wide(table: pd.DataFrame, name: str, count: int) -> NDArray[np.float64]:
+    return table[name].to_numpy(dtype=np.float64).reshape(-1, count)
