@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,6 @@ from tailscope.experiment.saliency import look_at_alignment, maps_path
 from tailscope.experiment.test_set import RunGrid, TestSet
 from tailscope.experiment.timing import Timings
 from tailscope.experiment.units import crossfit_path, layer_path, look_at_units
-from tailscope.models import Network
 from tailscope.report import ReportContent, three_sentences, write_report
 
 
@@ -112,45 +113,42 @@ def _require_fitted(folder: ExperimentFolder, runs: tuple[Run, ...]) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Work:
+    """One lens on one run: what it depends on, what it leaves behind, and how it is done."""
+
+    lens: str
+    settings: dict[str, Any]
+    outputs: list[Path]
+    do: Callable[[], None]
+
+
 def _look(folder: ExperimentFolder, prepared: Prepared, one: Run, timings: Timings, progress: Progress) -> None:
+    """Every lens on one run; evidence that is there and whose inputs are unchanged stays."""
+    for work in _works(folder, prepared, one, progress):
+        marker = folder.evidence_file(work.lens, f"stage-{one.name}.json")
+        outputs = (folder.evidence(work.lens, one.name), *work.outputs)
+        stage = Stage.of(marker, outputs, one.name, work.settings, __version__)
+        with timings.stage(work.lens):
+            if not stage.is_done:
+                work.do()
+                stage.finish()
+
+
+def _works(folder: ExperimentFolder, prepared: Prepared, one: Run, progress: Progress) -> list[_Work]:
     config, data = prepared.config, prepared.data
-    network: list[Network] = []
-
-    def loaded() -> Network:
-        if not network:
-            network.append(trained_network(folder, config, data, one))
-        return network[0]
-
-    with timings.stage("performance"):
-        _once(folder, "performance", one, {}, [])(lambda: look_at_performance(folder, one, data))
     alignment, dissection = config.lenses.alignment, config.lenses.dissection
+    network = cache(lambda: trained_network(folder, config, data, one))  # read once, and only if a lens needs it
+    works = [_Work("performance", {}, [], lambda: look_at_performance(folder, one, data))]
     if alignment is not None:
-        outputs = [maps_path(folder, one.name, method.name) for method in alignment.attributions]
-        with timings.stage("alignment"):
-            _once(folder, "alignment", one, alignment.model_dump(), outputs)(
-                lambda: look_at_alignment(folder, one, loaded(), data, alignment, progress)
-            )
+        maps = [maps_path(folder, one.name, method.name) for method in alignment.attributions]
+        looks = partial(look_at_alignment, folder, one, data=data, lens=alignment, progress=progress)
+        works.append(_Work("alignment", alignment.model_dump(), maps, lambda: looks(network=network())))
     if dissection is not None:
-        outputs = [crossfit_path(folder, one.name), layer_path(folder, one.name)]
-        with timings.stage("dissection"):
-            _once(folder, "dissection", one, dissection.model_dump(), outputs)(
-                lambda: look_at_units(folder, one, loaded(), data, dissection, progress)
-            )
-
-
-def _once(
-    folder: ExperimentFolder, lens: str, one: Run, settings: dict[str, Any], outputs: list[Path]
-) -> Callable[[Callable[[], None]], None]:
-    """Do the work of a lens on a run unless its evidence is there and its inputs are unchanged."""
-    marker = folder.evidence_file(lens, f"stage-{one.name}.json")
-    stage = Stage.of(marker, (folder.evidence(lens, one.name), *outputs), one.name, settings, __version__)
-
-    def do(work: Callable[[], None]) -> None:
-        if not stage.is_done:
-            work()
-            stage.finish()
-
-    return do
+        files = [crossfit_path(folder, one.name), layer_path(folder, one.name)]
+        dissects = partial(look_at_units, folder, one, data=data, lens=dissection, progress=progress)
+        works.append(_Work("dissection", dissection.model_dump(), files, lambda: dissects(network=network())))
+    return works
 
 
 def _report(folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, comparison: Comparison) -> ExperimentResult:
