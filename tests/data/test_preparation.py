@@ -29,7 +29,7 @@ def test_a_folder_becomes_data(csv_folder, source, tmp_path):
     assert set(data.split.tolist()) == {"train", "val", "test"}
     assert data.patients_known
     assert all(len(set(data.split[data.patient_ids == patient])) == 1 for patient in set(data.patient_ids))
-    assert sum(data.extra["images"].values()) == 60
+    assert data.split.size == 60
 
 
 def test_pairs_are_annotated_positives_only(csv_folder, tmp_path):
@@ -37,9 +37,9 @@ def test_pairs_are_annotated_positives_only(csv_folder, tmp_path):
     dataset = CsvTables(patient_column="patient", annotations="shapes.csv")(folder)
     data = prepare(dataset, SETTINGS, tmp_path / "cache")
     assert data.annotated.tolist() == [[2, 0], [3, 0]]  # 04 belongs to p2, who has no mass
-    assert data.extra["annotated_not_positive"] == 1
     assert data.masks(2, "mass").astype(int).tolist() == [[1, 1, 0, 0, 0]] * 2 + [[0] * 5] * 2
     assert data.masks(0, "mass") is None
+    assert "1 annotated pairs of image and class are not positive by label, and are not used" in data.notes
 
 
 def test_the_fingerprint_depends_on_neither_place_nor_row_order(csv_folder, source, tmp_path):

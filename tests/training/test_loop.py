@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tailscope.core import DataError, ExperimentData, TrainingError
+from tailscope.core import DataError, ExperimentData, InputError, TrainingError
 from tailscope.models import MODELS
 from tailscope.training import Augmentation, Job, TrainingSettings, fit
 from tailscope.training import loop as loop_module
@@ -131,6 +131,14 @@ def test_a_validation_split_without_a_scorable_class_is_refused(data, tmp_path):
     targets[data.rows("val")] = 0
     with pytest.raises(DataError, match="no class has both a positive and a negative validation image"):
         fit(job(replace(data, targets=targets)), tmp_path)
+
+
+@pytest.mark.parametrize("part", ["batch_transform", "phases", "adjust_logits"])
+def test_a_part_of_a_plan_that_would_be_left_out_is_refused(data, tmp_path, part):
+    one = job(data)
+    plan = replace(one.plan, **{part: lambda *given: given})
+    with pytest.raises(InputError, match=f"the treatment's plan has {part}, which training does not run yet"):
+        fit(replace(one, plan=plan), tmp_path)
 
 
 def test_progress_counts_every_training_image(data, tmp_path):

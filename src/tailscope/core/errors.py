@@ -8,7 +8,6 @@ TailscopeError
 │   ├── UnknownNameError (KeyError)  no such treatment, metric, source, layer …
 │   └── MismatchError              a result folder that belongs to another configuration
 ├── LockedError                    another process works in this experiment folder: exit code 1
-├── MissingExtraError (ImportError)  an optional package is not installed: exit code 1
 └── TrainingError                  training failed (loss not finite, no score to select on): exit code 1
 """
 
@@ -82,10 +81,6 @@ class MismatchError(InputError):
 
 class LockedError(TailscopeError):
     """Another process holds the experiment folder."""
-
-
-class MissingExtraError(TailscopeError, ImportError):
-    """An optional package is missing; the message names the extra to install."""
 
 
 class TrainingError(TailscopeError):

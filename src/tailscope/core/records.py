@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -133,7 +132,6 @@ class ExperimentData:
         patients_known: False where no image has a patient id.
         notes: What was decided, one sentence each, for the report.
         flips_allowed: Whether a left-right flip leaves the labels true.
-        extra: Further facts for the report (counts of files, of views …).
     """
 
     name: str
@@ -150,7 +148,6 @@ class ExperimentData:
     patients_known: bool = True
     notes: tuple[str, ...] = ()
     flips_allowed: bool = False
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Row numbers of one split, ascending."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from tailscope.core.artifacts import digest
-from tailscope.core.records import SPLITS, ClassCounts, Dataset, ExperimentData
+from tailscope.core.records import ClassCounts, Dataset, ExperimentData
 from tailscope.data.assignment import assign_splits
 from tailscope.data.cache import PixelCache, Progress, open_pixels
 from tailscope.data.files import FileContent
@@ -66,9 +65,14 @@ def prepare(
         annotated=_annotated_positives(masks, view),
         fingerprint=_fingerprint(cache.key, image_ids, split, view),
         patients_known=bool(dataset.images["patient_id"].notna().any()),
-        notes=(*dataset.notes, *view.notes, *assignment.notes, *_duplicate_note(image_ids, content, view)),
+        notes=(
+            *dataset.notes,
+            *view.notes,
+            *assignment.notes,
+            *_duplicate_note(image_ids, content, view),
+            *_unused_note(masks, view),
+        ),
         flips_allowed=dataset.flips_allowed,
-        extra=_facts(split, patients, view, masks.pairs(view.classes)),
     )
 
 
@@ -124,13 +128,9 @@ def _duplicate_note(image_ids: NDArray[np.str_], content: list[str], view: Label
     )
 
 
-def _facts(
-    split: NDArray[np.str_], patients: NDArray[np.str_], view: LabelView, pairs: NDArray[np.int64]
-) -> dict[str, Any]:
-    """Counts for the report; annotations on images that are not positive for their class are counted, not used."""
-    unlabelled = int((view.targets[pairs[:, 0], pairs[:, 1]] != 1).sum())
-    return {
-        "images": {name: int((split == name).sum()) for name in SPLITS},
-        "patients": {name: len(set(patients[split == name].tolist())) for name in SPLITS},
-        "annotated_not_positive": unlabelled,
-    }
+def _unused_note(masks: MaskDrawer, view: LabelView) -> tuple[str, ...]:
+    pairs = masks.pairs(view.classes)
+    unused = int((view.targets[pairs[:, 0], pairs[:, 1]] != 1).sum())
+    if not unused:
+        return ()
+    return (f"{unused} annotated pairs of image and class are not positive by label, and are not used",)

@@ -36,6 +36,7 @@ from tailscope.experiment.reading import config_yaml
 from tailscope.models import CoarseGridWarning, Layer, find_layer
 from tailscope.performance import class_groups, group_note
 from tailscope.stats import ComparisonSettings
+from tailscope.training import require_runnable
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _require_counts(config: ExperimentConfig, data: ExperimentData) -> None:
             problems.append(f"the {split} split holds no image; change `data.split`")
     for treatment in config.treatments:
         try:
-            treatment.build()(data.counts)
+            require_runnable(treatment.build()(data.counts))
         except InputError as error:
             problems.append(f"arm {treatment.arm!r}: {error}")
     if problems:

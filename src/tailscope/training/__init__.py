@@ -8,7 +8,7 @@ only room that imports Lightning Fabric.
 from tailscope.training.audit import GradientMass
 from tailscope.training.augmentation import apply_views, draw_views
 from tailscope.training.checkpoint import TrainingState, remove_state, write_tensors
-from tailscope.training.loop import Job, fit
+from tailscope.training.loop import Job, fit, require_runnable
 from tailscope.training.order import batches, epoch_draws, order_digest
 from tailscope.training.prediction import image_batches, predict
 from tailscope.training.schedule import learning_rate
@@ -32,6 +32,7 @@ __all__ = [
     "order_digest",
     "predict",
     "remove_state",
+    "require_runnable",
     "validation_score",
     "write_tensors",
 ]

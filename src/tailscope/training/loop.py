@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
-from tailscope.core import ExperimentData, TrainingError, child_seed
+from tailscope.core import ExperimentData, InputError, TrainingError, child_seed
 from tailscope.models import Network
 from tailscope.training.audit import GradientMass
 from tailscope.training.augmentation import apply_views, draw_views
@@ -65,6 +65,20 @@ class EpochResult:
     audit: dict[str, Any]
 
 
+def require_runnable(plan: TreatmentPlan) -> None:
+    """Refuse a plan with a part that this loop would leave out in silence.
+
+    Raises:
+        InputError: Names the parts.
+    """
+    parts = [name for name in ("batch_transform", "phases", "adjust_logits") if getattr(plan, name) is not None]
+    if parts:
+        raise InputError(
+            f"the treatment's plan has {', '.join(parts)}, which training does not run yet; "
+            "express it by a loss and sample weights"
+        )
+
+
 def fit(
     job: Job, folder: Path, advance: Callable[[int], None] | None = None, tell: Callable[[str], None] | None = None
 ) -> TrainingState:
@@ -82,7 +96,9 @@ def fit(
     Raises:
         TrainingError: The loss became non-finite, or no epoch had a finite score.
         DataError: No class can be scored on the validation split.
+        InputError: The plan has a part that training does not run.
     """
+    require_runnable(job.plan)
     require_score(job.data.targets[job.data.rows("val")])
     with reproducible(), quiet_fabric():
         loop = _Loop(job)
