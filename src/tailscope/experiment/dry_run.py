@@ -68,7 +68,7 @@ def _half_width(positives: int, negatives: int, auroc: float = 0.8) -> float:
     """Half a 95 % interval of one AUROC of 0.8 (Hanley and McNeil 1982, equation 1); a floor without seed noise.
 
     >>> round(_half_width(20, 1000), 3)
-    0.115
+    0.117
     """
     if not positives or not negatives:
         return math.nan
