@@ -59,9 +59,14 @@ def estimates(metric: str, rows: Rows, order: tuple[str, ...], arms: tuple[str, 
         values = [_estimate(cells.get((name, arm), {}), notes) for arm in arms]
         lines.append((_named({"class": name}), *values, figure_cell(count(n), n)))
     title = capital(metric_name(metric))
+    compared = (
+        f"{INTERVALS} Overlapping intervals of two arms do not mean equality: the arms are compared image by image in "
+        "the table of differences."
+    )
+    has_intervals = any(math.isfinite(float_of(row["lo"])) for row in rows)
+    reading = compared if has_intervals else "It is described, not compared, and has no interval."
     return Table(
-        f"{title} per class and arm, mean over seeds. {metric_meaning(metric)} {INTERVALS} Overlapping intervals of "
-        "two arms do not mean equality: the arms are compared image by image in the table of differences.",
+        f"{title} per class and arm, mean over seeds. {metric_meaning(metric)} {reading}",
         ("class", *arms, "n"),
         tuple(lines),
         title=title,
