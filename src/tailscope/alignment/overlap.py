@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -86,9 +87,48 @@ class _Overlap:
         return np.asarray(inside / np.where(area > 0, below, 1.0))
 
 
+@dataclass(frozen=True)
+class _OverlapMetric(ABC):
+    """What the three metrics share as members of the registry; each adds its denominator and its reference."""
+
+    threshold: float | None = None
+    variant: Variant = "corrected"
+
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    higher_is_better: ClassVar[bool] = True
+    over: ClassVar[Over]
+
+    def __post_init__(self) -> None:
+        self._overlap()
+
+    @property
+    @abstractmethod
+    def reference_kind(self) -> ReferenceKind:
+        """Whether the value of an uninformed map is known by formula."""
+
+    @abstractmethod
+    def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The value of an uninformed map, where it is known by formula."""
+
+    def __call__(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """See the protocol."""
+        return self._overlap().values(Pairs.of(saliency, mask))
+
+    def cross(self, saliency: NDArray[np.floating], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """See :class:`~tailscope.alignment.registry.CrossScored`."""
+        return self._overlap().cross(saliency, masks)
+
+    def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
+        """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
+        return best_on_grid(self, mask, grid)
+
+    def _overlap(self) -> _Overlap:
+        return _Overlap(self.over, self.threshold, self.variant)
+
+
 @METRICS.register("ior")
 @dataclass(frozen=True)
-class IoR:
+class IoR(_OverlapMetric):
     """Intersection over the salient region, Σa·B / Σa, in [0, 1], higher is better.
 
     Soft, an uninformed map scores the area share f. Unlike ``mass_inside`` it counts from the map's minimum, not
@@ -110,27 +150,12 @@ class IoR:
         0.75
     """
 
-    threshold: float | None = None
-    variant: Variant = "corrected"
-
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    higher_is_better: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        self._overlap()
+    over: ClassVar[Over] = "map"
 
     @property
     def reference_kind(self) -> ReferenceKind:
         """Analytic where soft."""
         return "analytic" if self.threshold is None else "empirical"
-
-    def __call__(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """See the protocol."""
-        return self._overlap().values(Pairs.of(saliency, mask))
-
-    def cross(self, saliency: NDArray[np.floating], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """See :class:`~tailscope.alignment.registry.CrossScored`."""
-        return self._overlap().cross(saliency, masks)
 
     def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The area share of the mask; with a threshold NaN, but for degenerate maps."""
@@ -139,17 +164,10 @@ class IoR:
             return pairs.shaped(pairs.areas)
         return self._overlap().of_degenerate(pairs)
 
-    def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
-        """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
-        return best_on_grid(self, mask, grid)
-
-    def _overlap(self) -> _Overlap:
-        return _Overlap("map", self.threshold, self.variant)
-
 
 @METRICS.register("iobb")
 @dataclass(frozen=True)
-class IoBB:
+class IoBB(_OverlapMetric):
     """Intersection over the annotation, Σa·B / |B|, in [0, 1], higher is better.
 
     Soft, an uninformed map scores its own mean. A map that is high everywhere scores high: read the excess.
@@ -170,27 +188,12 @@ class IoBB:
         0.625
     """
 
-    threshold: float | None = None
-    variant: Variant = "corrected"
-
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    higher_is_better: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        self._overlap()
+    over: ClassVar[Over] = "mask"
 
     @property
     def reference_kind(self) -> ReferenceKind:
         """Analytic where soft."""
         return "analytic" if self.threshold is None else "empirical"
-
-    def __call__(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """See the protocol."""
-        return self._overlap().values(Pairs.of(saliency, mask))
-
-    def cross(self, saliency: NDArray[np.floating], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """See :class:`~tailscope.alignment.registry.CrossScored`."""
-        return self._overlap().cross(saliency, masks)
 
     def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The mean of the scaled map; with a threshold NaN, but for degenerate maps."""
@@ -199,17 +202,10 @@ class IoBB:
             return pairs.shaped(self._overlap().scaled(pairs.maps).mean(axis=1))
         return self._overlap().of_degenerate(pairs)
 
-    def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
-        """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
-        return best_on_grid(self, mask, grid)
-
-    def _overlap(self) -> _Overlap:
-        return _Overlap("mask", self.threshold, self.variant)
-
 
 @METRICS.register("iou")
 @dataclass(frozen=True)
-class IoU:
+class IoU(_OverlapMetric):
     """Intersection over union, Σa·B / (|B| + Σa − Σa·B), in [0, 1], higher is better.
 
     Args:
@@ -228,31 +224,13 @@ class IoU:
         0.333...
     """
 
-    threshold: float | None = None
-    variant: Variant = "corrected"
+    over: ClassVar[Over] = "union"
 
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    higher_is_better: ClassVar[bool] = True
-    reference_kind: ClassVar[ReferenceKind] = "empirical"
-
-    def __post_init__(self) -> None:
-        self._overlap()
-
-    def __call__(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """See the protocol."""
-        return self._overlap().values(Pairs.of(saliency, mask))
-
-    def cross(self, saliency: NDArray[np.floating], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """See :class:`~tailscope.alignment.registry.CrossScored`."""
-        return self._overlap().cross(saliency, masks)
+    @property
+    def reference_kind(self) -> ReferenceKind:
+        """Empirical: the other masks of the class."""
+        return "empirical"
 
     def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """NaN, but for degenerate maps."""
         return self._overlap().of_degenerate(Pairs.of(saliency, mask))
-
-    def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
-        """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
-        return best_on_grid(self, mask, grid)
-
-    def _overlap(self) -> _Overlap:
-        return _Overlap("union", self.threshold, self.variant)

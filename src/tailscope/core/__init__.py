@@ -27,6 +27,7 @@ from tailscope.core.errors import (
     UnknownNameError,
 )
 from tailscope.core.geometry import Placement, decode_rle, encode_rle, rasterise
+from tailscope.core.grouping import GROUPS, Group, class_groups, group_note
 from tailscope.core.progress import Advance, Progress, SilentProgress
 from tailscope.core.records import (
     ANNOTATION_COLUMNS,
@@ -45,6 +46,7 @@ from tailscope.core.seeding import child_seed, generator, uniforms
 
 __all__ = [
     "ANNOTATION_COLUMNS",
+    "GROUPS",
     "IMAGE_COLUMNS",
     "LABEL_COLUMNS",
     "SPLITS",
@@ -56,6 +58,7 @@ __all__ = [
     "Dataset",
     "Estimate",
     "ExperimentData",
+    "Group",
     "InputError",
     "LeakageError",
     "LockedError",
@@ -70,11 +73,13 @@ __all__ = [
     "atomic_write",
     "canonical_json",
     "child_seed",
+    "class_groups",
     "decode_rle",
     "digest",
     "encode_rle",
     "folder_lock",
     "generator",
+    "group_note",
     "nearest",
     "rasterise",
     "read_json",

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailscope.core.errors import DataError
+from tailscope.core.grouping import class_groups, group_note
 from tailscope.core.records import SPLITS, STATES, ClassCounts, Dataset
 from tailscope.data.cache import Progress
 from tailscope.data.leakage import duplicates, leakage_problems
@@ -20,7 +21,6 @@ from tailscope.data.settings import DataSettings
 from tailscope.data.validation import check_dataset
 from tailscope.data.views import state_matrix, view_labels
 
-HEAD_FROM, TAIL_BELOW = 0.10, 0.01  # METHODS section 1
 _THREADS = 2
 
 
@@ -91,7 +91,8 @@ def inspect_dataset(
     patients = patient_clusters(dataset.images)
     image_ids = dataset.images["image_id"].to_numpy(dtype=object).astype(np.str_)
     counts = ClassCounts.from_targets(view.classes, view.targets)
-    groups, groups_by = suggest_groups(counts)
+    groups = class_groups(counts.prevalences)
+    groups_by = "tertiles" if group_note(counts.prevalences) else "prevalence"
     content = content_digests(dataset, cache_dir)
     sizes, unreadable = _decode_all(dataset, progress) if decode else (_size_table([]), ())
     return Inspection(
@@ -112,24 +113,6 @@ def inspect_dataset(
         leakage=tuple(_published_leakage(dataset.images["split"], image_ids, patients, content)),
         notes=(*dataset.notes, *view.notes),
     )
-
-
-def suggest_groups(counts: ClassCounts) -> tuple[tuple[str, ...], str]:
-    """Head, medium or tail per class, and by what: prevalence of 10 % and 1 %, or tertiles where a group is empty.
-
-    >>> suggest_groups(ClassCounts(("a", "b", "c"), (50, 5, 2), (50, 95, 998)))
-    (('head', 'medium', 'tail'), 'prevalence')
-    >>> suggest_groups(ClassCounts(("a", "b", "c"), (50, 40, 30), (50, 60, 70)))
-    (('head', 'medium', 'tail'), 'tertiles')
-    """
-    names = ("head", "medium", "tail")
-    prevalences = np.nan_to_num(np.array(counts.prevalences))
-    groups = np.select([prevalences >= HEAD_FROM, prevalences >= TAIL_BELOW], [0, 1], default=2)
-    if len(set(groups.tolist())) == len(names) or len(groups) < len(names):
-        return tuple(names[group] for group in groups), "prevalence"
-    for group, members in enumerate(np.array_split(np.argsort(-prevalences, kind="stable"), len(names))):
-        groups[members] = group
-    return tuple(names[group] for group in groups), "tertiles"
 
 
 def _class_table(counts: ClassCounts, groups: tuple[str, ...], images: int) -> pd.DataFrame:

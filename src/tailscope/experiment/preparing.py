@@ -20,6 +20,8 @@ from tailscope.core import (
     MismatchError,
     Progress,
     canonical_json,
+    class_groups,
+    group_note,
     read_json,
     write_json,
     write_table,
@@ -34,7 +36,6 @@ from tailscope.experiment.plan import identity
 from tailscope.experiment.provenance import provenance
 from tailscope.experiment.reading import config_yaml
 from tailscope.models import CoarseGridWarning, Layer, find_layer
-from tailscope.performance import class_groups, group_note
 from tailscope.stats import ComparisonSettings
 from tailscope.training import require_runnable
 

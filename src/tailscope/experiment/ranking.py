@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailscope.core import ExperimentData
+from tailscope.core import ExperimentData, class_groups
 from tailscope.experiment.folder import ExperimentFolder, write_evidence
 from tailscope.experiment.plan import Run
-from tailscope.performance import class_groups, performance_table, threshold_at_specificity
+from tailscope.performance import performance_table, threshold_at_specificity
 
 
 def look_at_performance(folder: ExperimentFolder, run: Run, data: ExperimentData) -> None:

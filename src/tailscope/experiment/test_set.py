@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.core import ExperimentData, child_seed
+from tailscope.core import ExperimentData, child_seed, class_groups
 from tailscope.experiment.plan import Run
-from tailscope.performance import class_groups
 from tailscope.stats import Resamples, cluster_resamples
 
 

@@ -12,7 +12,7 @@ from tailscope.performance.calibration import (
     expected_calibration_error,
     log_loss,
 )
-from tailscope.performance.grouping import GROUPS, class_groups, group_note, macro
+from tailscope.performance.grouping import macro
 from tailscope.performance.operating_point import (
     sensitivity_at_specificity,
     sensitivity_at_threshold,
@@ -29,17 +29,14 @@ from tailscope.performance.ranking import (
 from tailscope.performance.table import performance_table
 
 __all__ = [
-    "GROUPS",
     "CalibrationLine",
     "ap_gain",
     "auroc",
     "average_precision",
     "brier",
     "calibration_line",
-    "class_groups",
     "expected_calibration_error",
     "expected_random_ap",
-    "group_note",
     "log_loss",
     "macro",
     "performance_table",

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from tailscope.core import InputError
+from tailscope.core import GROUPS, InputError
 from tailscope.performance.calibration import brier, calibration_line, expected_calibration_error, log_loss
 from tailscope.performance.cells import columns_of
-from tailscope.performance.grouping import GROUPS, macro
+from tailscope.performance.grouping import macro
 from tailscope.performance.operating_point import sensitivity_at_threshold
 from tailscope.performance.ranking import ap_gain, auroc, average_precision
 
@@ -33,7 +33,7 @@ def performance_table(
         logits: (N, K).
         targets: (N, K) in {0, 1, NaN}.
         classes: K names.
-        groups: K names out of head, medium and tail, from :func:`tailscope.performance.class_groups`; without them
+        groups: K names out of head, medium and tail, from :func:`tailscope.core.class_groups`; without them
             there are only class and macro rows.
         thresholds: (K,) operating points chosen on the validation split, e.g. by
             :func:`tailscope.performance.threshold_at_specificity`; without them there are no sensitivity and
