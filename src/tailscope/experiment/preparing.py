@@ -35,6 +35,7 @@ from tailscope.experiment.lens_samples import metric_name
 from tailscope.experiment.plan import identity
 from tailscope.experiment.provenance import provenance
 from tailscope.experiment.reading import config_yaml
+from tailscope.experiment.saliency import annotated_test_pairs
 from tailscope.models import CoarseGridWarning, Layer, find_layer
 from tailscope.stats import ComparisonSettings
 from tailscope.training import require_runnable
@@ -125,6 +126,9 @@ def _cautions(config: ExperimentConfig, data: ExperimentData) -> list[str]:
     cautions = []
     if not data.patients_known and not any("cluster" in note for note in data.notes):
         cautions.append("no patient is known: every image is its own cluster, so intervals may be too narrow")
+    looks = [name for name in ("alignment", "dissection") if getattr(config.lenses, name) is not None]
+    if looks and not len(annotated_test_pairs(data)):
+        cautions.append(f"no positive test image is annotated, so {' and '.join(looks)} have nothing to look at")
     lens = config.lenses.alignment
     if lens is not None:
         names = {metric_name(method.name, metric.key) for method, metric in lens.pairs()}

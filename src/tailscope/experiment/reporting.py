@@ -80,9 +80,16 @@ def _fairness(folder: ExperimentFolder, grid: RunGrid) -> dict[str, Any]:
     return {"fair_comparison": facts}
 
 
-def _alignment(folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, estimates: pd.DataFrame) -> pd.DataFrame:
-    """One row per class, arm, method and metric: value, reference, excess with its interval, and the attainable."""
+def _alignment(
+    folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, estimates: pd.DataFrame
+) -> pd.DataFrame | None:
+    """One row per class, arm, method and metric: value, reference, excess with its interval, and the attainable.
+
+    None where no test image is annotated.
+    """
     evidence = folder.table("alignment", grid.names)
+    if evidence.empty:
+        return None
     evidence["arm"] = evidence["run"].map(grid.arm_of)
     keys = ["class", "arm", "method", "metric"]
     means = evidence.groupby(keys, as_index=False, sort=False)[["value", "reference", "excess"]].mean()
