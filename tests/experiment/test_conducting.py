@@ -142,6 +142,28 @@ def test_an_alignment_without_its_primary_metric_says_so(tmp_path, metrics, expe
     assert any("no primary metric" in note for note in notes) == expected
 
 
+def test_evidence_follows_predictions_that_changed(copy):
+    path = next(copy.glob("runs/control*/predictions.parquet"))
+    table = pd.read_parquet(path)
+    table.assign(logit=-table["logit"]).to_parquet(path, index=False)
+    before = pd.read_parquet(copy / "estimates.parquet").set_index(["metric", "arm", "class"])["value"]
+    run(small_content(), copy)
+    after = pd.read_parquet(copy / "estimates.parquet").set_index(["metric", "arm", "class"])["value"]
+    evidence = pd.read_parquet(next(copy.glob("evidence/performance/part-control*"))).set_index(["metric", "class"])
+    for name in ("effusion", "mass"):
+        assert after["auroc", "control", name] == pytest.approx(1 - before["auroc", "control", name])
+        assert evidence.loc[("auroc", name), "value"] == pytest.approx(after["auroc", "control", name])
+
+
+def test_a_renamed_arm_is_named_in_the_findings(copy):
+    treatments = ["control", {"name": "weighted_sampling", "label": "weighted-sampling"}]
+    labels = [["control", {"name": "weighted_sampling", "label": label}] for label in ("a b", "a-b")]
+    assert set(run(small_content(treatments=treatments), copy).findings["arm"]) == {"weighted-sampling"}
+    for chosen in labels:
+        result = run(small_content(treatments=chosen), copy)
+        assert set(result.findings["arm"]) == {chosen[1]["label"]}
+
+
 def test_the_report_tells_nothing_of_images_patients_or_places(finished):
     page = (finished.path / "report.html").read_text()
     images = pd.read_parquet(finished.path / "data" / "images.parquet")

@@ -52,6 +52,10 @@ def test_all_mistakes_are_reported_at_once():
         ({"lenses": {"alignment": {"attributions": ["gradcan"]}}}, "did you mean 'gradcam'?"),
         ({"compare": {"resamples": 5}}, "`compare.resamples`"),
         ({"name": "../x"}, "`name`"),
+        (
+            {"treatments": ["control", {"name": "focal", "label": "a b"}, {"name": "focal", "label": "a-b"}]},
+            "arms 'a b' and 'a-b' would share the folder name 'a-b'",
+        ),
         ({"compare": {"lens_margin": 0}}, "`compare.lens_margin`"),
         ({"lenses": {"alignment": {"attributions": ["gradcam", "gradcam"]}}}, "`attributions` holds 'gradcam' twice"),
         ({"lenses": {"alignment": {"metrics": []}}}, "`metrics` is empty; name at least one"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tailscope import __version__
 from tailscope.core import Progress, digest, write_table
 from tailscope.experiment.config import CompareSection, ExperimentConfig
 from tailscope.experiment.fitting import test_logits
@@ -14,6 +15,7 @@ from tailscope.experiment.folder import ExperimentFolder, Stage
 from tailscope.experiment.lens_samples import alignment_samples, count_samples, crossfit_samples
 from tailscope.experiment.performance_samples import performance_samples
 from tailscope.experiment.test_set import RunGrid, TestSet
+from tailscope.experiment.units import crossfit_path
 from tailscope.stats import ComparisonSettings, MetricSamples, arm_estimate, compare, hidden_differences
 
 
@@ -104,4 +106,14 @@ def _inputs(folder: ExperimentFolder, config: ExperimentConfig, grid: RunGrid) -
     lenses = ["performance", *asked]
     files = [folder.evidence(lens, run) for lens in lenses for run in grid.names]
     files += [folder.run(run) / "predictions.parquet" for run in grid.names]
-    return {"runs": grid.names, "compare": config.compare.model_dump(), "files": [digest(path) for path in files]}
+    if config.lenses.dissection is not None:
+        files += [crossfit_path(folder, run) for run in grid.names]
+    return {
+        "version": __version__,
+        "arms": grid.arms,
+        "seeds": grid.seeds,
+        "runs": grid.names,
+        "lenses": config.lenses.model_dump(mode="json"),
+        "compare": config.compare.model_dump(),
+        "files": [digest(path) for path in files],
+    }

@@ -25,6 +25,7 @@ from tailscope.experiment.test_set import RunGrid, TestSet
 from tailscope.experiment.timing import Timings
 from tailscope.experiment.units import crossfit_path, layer_path, look_at_units
 from tailscope.report import ReportContent, three_sentences, write_report
+from tailscope.training import remove_state
 
 
 def run(
@@ -94,7 +95,9 @@ def _conduct(
     for number, one in enumerate(runs, 1):
         progress.say(f"run {number} of {len(runs)}: {one.name}{' (done)' if is_fitted(folder, one) else ''}")
         with timings.stage("training"):
-            if not is_fitted(folder, one):
+            if is_fitted(folder, one):
+                remove_state(folder.run(one.name) / "checkpoints")  # a kill right after the record leaves it behind
+            else:
                 make_run(folder, config, prepared.data, one, progress)
         _look(folder, prepared, one, timings, progress)
     grid = RunGrid.of(runs, config.arms, config.seeds)
@@ -118,6 +121,7 @@ class _Work:
     """One lens on one run: what it depends on, what it leaves behind, and how it is done."""
 
     lens: str
+    source: Path
     settings: dict[str, Any]
     outputs: list[Path]
     do: Callable[[], None]
@@ -128,7 +132,7 @@ def _look(folder: ExperimentFolder, prepared: Prepared, one: Run, timings: Timin
     for work in _works(folder, prepared, one, progress):
         marker = folder.evidence_file(work.lens, f"stage-{one.name}.json")
         outputs = (folder.evidence(work.lens, one.name), *work.outputs)
-        stage = Stage.of(marker, outputs, one.name, work.settings, __version__)
+        stage = Stage.of(marker, outputs, one.name, work.settings, __version__, work.source)
         with timings.stage(work.lens):
             if not stage.is_done:
                 work.do()
@@ -139,15 +143,24 @@ def _works(folder: ExperimentFolder, prepared: Prepared, one: Run, progress: Pro
     config, data = prepared.config, prepared.data
     alignment, dissection = config.lenses.alignment, config.lenses.dissection
     network = cache(lambda: trained_network(folder, config, data, one))  # read once, and only if a lens needs it
-    works = [_Work("performance", {}, [], lambda: look_at_performance(folder, one, data))]
+    weights = folder.run(one.name) / "weights.safetensors"
+    works = [
+        _Work(
+            "performance",
+            folder.run(one.name) / "predictions.parquet",
+            {},
+            [],
+            lambda: look_at_performance(folder, one, data),
+        )
+    ]
     if alignment is not None:
         maps = [maps_path(folder, one.name, method.name) for method in alignment.attributions]
         looks = partial(look_at_alignment, folder, one, data=data, lens=alignment, progress=progress)
-        works.append(_Work("alignment", alignment.model_dump(), maps, lambda: looks(network=network())))
+        works.append(_Work("alignment", weights, alignment.model_dump(), maps, lambda: looks(network=network())))
     if dissection is not None:
         files = [crossfit_path(folder, one.name), layer_path(folder, one.name)]
         dissects = partial(look_at_units, folder, one, data=data, lens=dissection, progress=progress)
-        works.append(_Work("dissection", dissection.model_dump(), files, lambda: dissects(network=network())))
+        works.append(_Work("dissection", weights, dissection.model_dump(), files, lambda: dissects(network=network())))
     return works
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,15 @@ _DEFAULT_METRICS = ("mass_inside", "pointing_game", "iobb", "ior", "iou", "iou_a
 def _named(value: Any) -> Any:
     """A bare name stands for a choice without settings."""
     return {"name": value} if isinstance(value, str) else value
+
+
+def slug(arm: str) -> str:
+    """An arm's label as part of a folder's name.
+
+    >>> slug("focal (gamma=1.0)")
+    'focal-gamma=1.0'
+    """
+    return re.sub(r"[^A-Za-z0-9.=_+]+", "-", arm).strip("-")
 
 
 def _pair(value: Any) -> Any:
@@ -224,6 +234,9 @@ class ExperimentConfig(_Section):
     def _arms_and_seeds(self) -> ExperimentConfig:
         arms = [treatment.arm for treatment in self.treatments]
         repeats: tuple[tuple[str, list[Any]], ...] = (("treatments", arms), ("seeds", list(self.seeds)))
+        folders = [slug(arm) for arm in arms]
+        if len(set(arms)) == len(arms) and (shared := [arm for arm in arms if folders.count(slug(arm)) > 1]):
+            raise ValueError(f"arms {shared[0]!r} and {shared[1]!r} would share the folder name {slug(shared[0])!r}")
         for what, values in repeats:
             if repeated := sorted({value for value in values if values.count(value) > 1}, key=str):
                 raise ValueError(f"`{what}` holds {repeated[0]!r} twice; each must differ (an arm can have a `label`)")

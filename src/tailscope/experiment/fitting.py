@@ -22,6 +22,7 @@ from tailscope.experiment.auditing import audit_problems, initial_audit
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.plan import Run, run_hash
+from tailscope.experiment.provenance import hardware, versions
 from tailscope.models import MODELS, Network, read_weights, write_weights
 from tailscope.training import Job, TrainingState, fit, order_digest, predict, remove_state, write_tensors
 
@@ -143,6 +144,8 @@ def _write_record(
         "selected_epoch": state.best.epoch,
         "selected_score": state.best.score,
         "epochs": state.epoch,
+        "versions": versions(),
+        "hardware": hardware(),
     }
     write_json(folder.run(run.name) / "run.json", record)
 

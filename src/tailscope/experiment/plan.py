@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tailscope.core import ExperimentData, digest
-from tailscope.experiment.config import ExperimentConfig
+from tailscope.experiment.config import ExperimentConfig, slug
 from tailscope.experiment.reading import dump_config
 
 
@@ -29,7 +29,7 @@ class Run:
 def planned_runs(config: ExperimentConfig, data: ExperimentData) -> tuple[Run, ...]:
     """All runs in the order of work: seed by seed, control first, so that an early look compares like with like."""
     return tuple(
-        Run(arm, seed, f"{_slug(arm)}-s{seed}-{run_hash(config, data, arm, seed)[:8]}")
+        Run(arm, seed, f"{slug(arm)}-s{seed}-{run_hash(config, data, arm, seed)[:8]}")
         for seed in config.seeds
         for arm in config.arms
     )
@@ -51,8 +51,7 @@ def identity(config: ExperimentConfig, data: ExperimentData) -> dict[str, Any]:
     """What all runs of one experiment folder share; a change is refused."""
     content = dump_config(config)
     view = {key: value for key, value in content["data"].items() if key not in {"root", "cache"}}
-    return {"data": view, "fingerprint": data.fingerprint, "model": content["model"], "training": content["training"]}
-
-
-def _slug(arm: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.=_+]+", "-", arm).strip("-")
+    model = content["model"]
+    if isinstance(model.get("path"), str):
+        model = {**model, "path": digest(Path(model["path"]))}  # the weights count, not where they lie
+    return {"data": view, "fingerprint": data.fingerprint, "model": model, "training": content["training"]}

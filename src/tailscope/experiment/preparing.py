@@ -38,7 +38,7 @@ from tailscope.experiment.reading import config_yaml
 from tailscope.experiment.saliency import annotated_test_pairs
 from tailscope.models import CoarseGridWarning, Layer, find_layer
 from tailscope.stats import ComparisonSettings
-from tailscope.training import require_runnable
+from tailscope.training import require_runnable, require_score
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,10 @@ def _require_counts(config: ExperimentConfig, data: ExperimentData) -> None:
     for split in ("train", "val", "test"):
         if not data.rows(split).size:
             problems.append(f"the {split} split holds no image; change `data.split`")
+    try:
+        require_score(data.targets[data.rows("val")])
+    except InputError as error:
+        problems.append(str(error))
     for treatment in config.treatments:
         try:
             require_runnable(treatment.build()(data.counts))

@@ -20,6 +20,8 @@ _EXPECTED = {
     "tuple_type": "expected a list such as [a, b]",
 }
 
+_PATHS = {"data": ("root", "cache"), "model": ("path",)}
+
 
 def load_config(path: Path, overrides: tuple[str, ...] = ()) -> ExperimentConfig:
     """Read and validate a configuration; its relative paths are relative to its file.
@@ -41,9 +43,11 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> ExperimentConfig
     for override in overrides:
         _apply(content, override)
         _apply(stated, override)
-    if isinstance(stated.get("data"), dict):
-        _anchor(stated, Path.cwd())
-        content["data"].update({key: stated["data"][key] for key in ("root", "cache") if key in stated["data"]})
+    _anchor(stated, Path.cwd())
+    for section, keys in _PATHS.items():
+        given = stated.get(section)
+        if isinstance(given, dict):
+            content[section].update({key: given[key] for key in keys if key in given})
     return validate_config(content)
 
 
@@ -72,6 +76,16 @@ def dump_config(config: ExperimentConfig) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
+def public_yaml(config: ExperimentConfig) -> str:
+    """The same without the places of this machine: of paths, only the last name stays."""
+    content = dump_config(config)
+    for section, keys in _PATHS.items():
+        for key in keys:
+            if isinstance(content[section].get(key), str):
+                content[section][key] = Path(content[section][key]).name
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
 def config_yaml(config: ExperimentConfig) -> str:
     """The resolved configuration as YAML text."""
     return yaml.safe_dump(dump_config(config), sort_keys=False, allow_unicode=True)
@@ -90,11 +104,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _anchor(content: dict[str, Any], folder: Path) -> None:
-    data = content.get("data")
-    if isinstance(data, dict):
-        for key in ("root", "cache"):
-            if isinstance(data.get(key), str):
-                data[key] = str((folder / Path(data[key]).expanduser()).resolve())
+    for section, keys in _PATHS.items():
+        place = content.get(section)
+        if not isinstance(place, dict):
+            continue
+        for key in keys:
+            if isinstance(place.get(key), str):
+                place[key] = str((folder / Path(place[key]).expanduser()).resolve())
 
 
 def _apply(content: dict[str, Any], override: str) -> None:

@@ -16,7 +16,7 @@ from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.gallery import gallery_cases
 from tailscope.experiment.lens_samples import metric_name
 from tailscope.experiment.preparing import Prepared, class_table
-from tailscope.experiment.reading import config_yaml
+from tailscope.experiment.reading import public_yaml
 from tailscope.experiment.saliency import annotated_test_pairs
 from tailscope.experiment.test_set import RunGrid
 from tailscope.experiment.units import layer_path
@@ -43,7 +43,7 @@ def report_content(
         arms=grid.arms,
         seeds=grid.seeds,
         notes=prepared.notes,
-        settings_yaml=_public_yaml(prepared),
+        settings_yaml=public_yaml(config),
         provenance={**read_json(folder.provenance), **_fairness(folder, grid), "seconds": read_json(folder.timings)},
         test_images=int(data.rows("test").size),
         margin=config.compare.equivalence_margin,
@@ -62,19 +62,15 @@ def report_content(
     )
 
 
-def _public_yaml(prepared: Prepared) -> str:
-    """The configuration without the places of this machine."""
-    data = prepared.config.data.model_copy(update={"root": None, "cache": None})
-    return config_yaml(prepared.config.model_copy(update={"data": data}))
-
-
 def _fairness(folder: ExperimentFolder, grid: RunGrid) -> dict[str, Any]:
     """Whether runs of one seed began alike and saw the same batches."""
     records = {run: read_json(folder.run(run) / "run.json") for run in grid.names}
     facts = {}
     for key in ("initial_weights", "batch_order"):
         facts[key] = {
-            f"seed {seed}": {record["arm"]: record[key][:12] for record in records.values() if record["seed"] == seed}
+            f"seed {seed}": {
+                grid.arm_of[run]: record[key][:12] for run, record in records.items() if record["seed"] == seed
+            }
             for seed in grid.seeds
         }
     return {"fair_comparison": facts}

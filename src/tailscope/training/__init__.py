@@ -12,7 +12,7 @@ from tailscope.training.loop import Job, fit, require_runnable
 from tailscope.training.order import batches, epoch_draws, order_digest
 from tailscope.training.prediction import image_batches, predict
 from tailscope.training.schedule import learning_rate
-from tailscope.training.selection import Best, validation_score
+from tailscope.training.selection import Best, require_score, validation_score
 from tailscope.training.settings import Augmentation, TrainingSettings
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "predict",
     "remove_state",
     "require_runnable",
+    "require_score",
     "validation_score",
     "write_tensors",
 ]

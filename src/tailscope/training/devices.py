@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Precision = Literal["32-true", "bf16-mixed"]
 
 
 def chosen_precision(precision: Precision | Literal["auto"], accelerator: str) -> Precision:

@@ -66,7 +66,7 @@ class TrainingSettings:
     weight_decay: float = 1.0e-6
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_fraction: float = 0.05
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     early_stop: int | None = None
     augment: Augmentation = field(default_factory=Augmentation)
 
