@@ -45,7 +45,7 @@ def test_columns_that_hold_no_labels_are_not_classes_and_are_noted(csv_folder):
     folder = csv_folder(labels="image,age,mass\n00.png,57,1\n01.png,61,0\n")
     dataset = CsvTables()(folder)
     assert dataset.classes == ("mass",)
-    assert "columns not used: age" in dataset.notes
+    assert "columns kept beside the labels: age" in dataset.notes
 
 
 def test_suffixes_may_be_left_out(csv_folder):

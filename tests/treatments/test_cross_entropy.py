@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tailscope.core.records import ClassCounts
-from tailscope.treatments import InterWeighted, IntraWeighted
+from tailscope.treatments import Control, InterWeighted, IntraWeighted
 from tailscope.treatments.cross_entropy import BatchWeightedBCE, WeightedBCE, class_weights, positive_weights
 
 COUNTS = ClassCounts(("mass", "nodule", "hernia"), (40, 20, 4), (60, 80, 96))
@@ -103,3 +103,13 @@ def test_inter_weighted_classes_weigh_by_their_rarity_with_mean_1():
 def test_the_rare_class_weighs_most_when_corrected_and_least_as_published():
     assert InterWeighted()(COUNTS).loss.class_weight.argmax() == 2
     assert InterWeighted(variant="as_published")(COUNTS).loss.class_weight.argmin() == 2
+
+
+def test_the_softmax_form_of_control_agrees_with_the_cross_entropy_of_torch():
+    logits, _ = _batch()
+    classes = np.arange(10) % 3
+    wanted = torch.nn.functional.cross_entropy(torch.tensor(logits), torch.tensor(classes))
+
+    assert _value(Control(form="softmax")(COUNTS).loss, logits, np.eye(3)[classes]) == pytest.approx(
+        wanted.item(), rel=1e-12
+    )

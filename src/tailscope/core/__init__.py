@@ -7,6 +7,7 @@ absent. Comes in: nothing. Goes out: the vocabulary of all other rooms. May impo
 from tailscope.core.artifacts import (
     atomic_write,
     canonical_json,
+    copy_file,
     digest,
     folder_lock,
     read_json,
@@ -74,6 +75,7 @@ __all__ = [
     "canonical_json",
     "child_seed",
     "class_groups",
+    "copy_file",
     "decode_rle",
     "digest",
     "encode_rle",

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,6 +78,12 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write Parquet atomically, without the index."""
     with atomic_write(path) as temporary:
         table.to_parquet(temporary, index=False)
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copy a file atomically."""
+    with atomic_write(path) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -132,6 +133,9 @@ class ExperimentData:
         patients_known: False where no image has a patient id.
         notes: What was decided, one sentence each, for the report.
         flips_allowed: Whether a left-right flip leaves the labels true.
+        attributes: Name to (N,) values, rows as ``image_ids``: the columns of the images that have a value (view, age,
+            sex, further ones of the source; missing is None or NaN), and per name of ``extra_masks`` whether it stands
+            on the image, bool. Only samplers read them.
     """
 
     name: str
@@ -148,6 +152,7 @@ class ExperimentData:
     patients_known: bool = True
     notes: tuple[str, ...] = ()
     flips_allowed: bool = False
+    attributes: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Row numbers of one split, ascending."""

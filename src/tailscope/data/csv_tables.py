@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tailscope.core.errors import DataError, InputError
 from tailscope.core.geometry import Size
 from tailscope.core.records import Dataset
+from tailscope.data.csv_columns import further_columns
 from tailscope.data.csv_shapes import BoxFormat, ShapeReader
 from tailscope.data.decoding import raster_size
 from tailscope.data.files import IMAGE_SUFFIXES, FileContent, ImageFiles, inside, require_root
@@ -31,7 +32,8 @@ SPLIT_OF = {"train": "train", "training": "train", "test": "test"} | dict.fromke
 class CsvTables:
     """A folder of images, a CSV or TSV with one row per image and one column per class, and annotations if there are.
 
-    Label cells: 1 positive, 0 negative, -1 uncertain, blank unmentioned; anything else is refused.
+    Label cells: 1 positive, 0 negative, -1 uncertain, blank unmentioned; anything else is refused. Other columns, such
+    as view or sex, are kept with the images, for samplers that balance groups.
 
     The annotation table has the columns ``image``, ``class`` and, per shape, ``x0, y0, x1, y1``, or
     ``x, y, width, height``, or a point ``x, y``, or ``mask_file``: an image, relative to the root, in which 0 is
@@ -99,11 +101,14 @@ class CsvTables:
         problems += bad_cells + bad_splits
         shapes, bad_shapes = self._read_annotations(root, dict(zip(ids, paths, strict=True)), names, ignored)
         raise_problems(problems + bad_shapes)
-        images = image_table({"image_id": ids, "path": paths, "patient_id": patients, "split": splits})
+        further = further_columns(table, ignored)
+        images = image_table({"image_id": ids, "path": paths, "patient_id": patients, "split": splits, **further})
         files = ImageFiles(root, tuple(images["path"]))
         notes = [f"{len(ids)} rows of {table.name}; classes {', '.join(names)}"]
-        if ignored:
-            notes.append(f"columns not used: {', '.join(ignored)}")
+        if further:
+            notes.append(f"columns kept beside the labels: {', '.join(further)}")
+        if unused := [name for name in ignored if name not in further]:
+            notes.append(f"columns not used: {', '.join(unused)}")
         return Dataset(
             name="csv",
             classes=names,

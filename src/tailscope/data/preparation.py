@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tailscope.core.artifacts import digest
 from tailscope.core.records import ClassCounts, Dataset, ExperimentData
 from tailscope.data.assignment import assign_splits
+from tailscope.data.attributes import image_attributes
 from tailscope.data.cache import PixelCache, Progress, open_pixels
 from tailscope.data.files import FileContent
 from tailscope.data.leakage import check_leakage, duplicates, inseparable_groups
@@ -41,6 +42,7 @@ def prepare(
         LeakageError: One patient, or one image content, stands in two splits.
     """
     check_dataset(dataset)
+    attributes = image_attributes(dataset)
     view = view_labels(dataset, settings)
     image_ids = dataset.images["image_id"].to_numpy(dtype=object).astype(np.str_)
     patients = patient_clusters(dataset.images)
@@ -73,6 +75,7 @@ def prepare(
             *_unused_note(masks, view),
         ),
         flips_allowed=dataset.flips_allowed,
+        attributes=attributes,
     )
 
 
@@ -106,6 +109,7 @@ def _annotated_positives(masks: MaskDrawer, view: LabelView) -> NDArray[np.int64
 
 def _fingerprint(pixels_key: str, image_ids: NDArray[np.str_], split: NDArray[np.str_], view: LabelView) -> str:
     shapes = view.annotations.drop(columns="reader").astype(str)
+    # Attributes stay out: samplers alone read them, and the draws are hashed in run.json; folders stay valid.
     lines = sorted("\x1f".join(row) for row in shapes.itertuples(index=False, name=None))
     return digest(pixels_key, image_ids.tolist(), split.tolist(), list(view.classes), view.targets, lines)
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from tailscope.core.errors import InputError
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cells import CellLoss
-from tailscope.treatments.plan import TreatmentPlan, Variant
+from tailscope.treatments.limits import LimitCase, MainParameter
+from tailscope.treatments.plan import Form, TreatmentPlan, Variant
 from tailscope.treatments.registry import TREATMENTS
 from tailscope.treatments.settings import check_choice, check_range
+from tailscope.treatments.softmax import SoftmaxLoss
+from tailscope.treatments.softmax_cross_entropy import softmax_plan, true_log_odds
 
 PUBLISHED_CLAMP = 1e-8
+MARGIN, EPSILON = 0.05, 0.1  # the defaults of the authors' code, each for the one form that has it
 
 
 class AsymmetricLoss(CellLoss):
@@ -81,6 +86,37 @@ class PublishedAsymmetricLoss(CellLoss):
         return -torch.log(q.clamp(min=PUBLISHED_CLAMP)) * (weight.detach() if self.detach_weight else weight)
 
 
+class AsymmetricSoftmaxLoss(SoftmaxLoss):
+    """Cross-entropy against smoothed targets, y the true class: Σ_c t_c·w_c·(−log p_c).
+
+    w_y = (1−p_y)^γ⁺ and t_y = 1−ε+ε/K; for every other class w_c = p_c^γ⁻ and t_c = ε/K.
+
+    Args:
+        num_classes: K.
+        gammas: (γ⁺, γ⁻), 0 or more.
+        epsilon: ε in [0, 1).
+        detach_weight: Whether the focusing weights are constants to the gradient.
+    """
+
+    def __init__(self, num_classes: int, gammas: tuple[float, float], epsilon: float, detach_weight: bool) -> None:
+        super().__init__(num_classes)
+        self.gamma_pos, self.gamma_neg = gammas
+        self.epsilon = epsilon
+        self.detach_weight = detach_weight
+
+    def _rows(self, x: Tensor, y: Tensor) -> Tensor:
+        odds = true_log_odds(x, y)
+        of_others = self.epsilon / self.num_classes
+        true = (1 - self.epsilon + of_others) * self._weight(self.gamma_pos * logsigmoid(-odds)) * -logsigmoid(odds)
+        log_p = torch.log_softmax(x, dim=1)
+        others = (1 - y) * self._weight(self.gamma_neg * log_p) * -log_p
+        return true + of_others * others.sum(dim=1)
+
+    def _weight(self, log_weight: Tensor) -> Tensor:
+        weight = torch.exp(log_weight)
+        return weight.detach() if self.detach_weight else weight
+
+
 @TREATMENTS.register("asymmetric")
 @dataclass(frozen=True)
 class Asymmetric:
@@ -90,13 +126,19 @@ class Asymmetric:
     classification" (ICCV 2021), equations 4 to 7, here averaged over the cells. Their code offers to switch off the
     gradient through the focusing weight, as ``detach_weight`` does. ``as_published`` is the code of the paper that
     tailscope starts from (``imba_explain/losses/asymmetric.py``), which clamps the probability at 1e-8.
+    The soft-max form is in no equation of the paper: it is ``ASLSingleLabel`` of the authors' code
+    (``Alibaba-MIIL/ASL``, ``src/loss_functions/losses.py``). There γ⁻ acts on the share ε of the target that is spread
+    over all classes, so with ε = 0 it has no effect; there is no margin. Its γ⁺ is 0 by default, here 1 in both forms.
 
     Args:
         gamma_pos: Focusing exponent of the positives, 0 or more.
         gamma_neg: Focusing exponent of the negatives, 0 or more.
-        margin: Probability by which negatives are shifted down, in [0, 1).
+        margin: Probability by which negatives are shifted down, in [0, 1); sigmoid only, with soft-max leave it out.
         detach_weight: Whether the focusing weight is a constant to the gradient.
-        variant: ``"corrected"`` or ``"as_published"``.
+        variant: ``"corrected"`` or ``"as_published"``; soft-max has the first only.
+        form: ``"sigmoid"`` or ``"softmax"``.
+        epsilon: Share of the target that is spread over all classes, in [0, 1); soft-max only, with sigmoid leave it
+            out.
 
     Raises:
         InputError: A setting makes no sense.
@@ -109,9 +151,16 @@ class Asymmetric:
 
     gamma_pos: float = 1.0
     gamma_neg: float = 4.0
-    margin: float = 0.05
+    margin: float = MARGIN
     detach_weight: bool = False
     variant: Variant = "corrected"
+    form: Form = "sigmoid"
+    epsilon: float = EPSILON
+
+    limit: ClassVar[LimitCase] = LimitCase(
+        "gamma_pos 0, gamma_neg 0 and margin 0: control", {"gamma_pos": 0, "gamma_neg": 0, "margin": 0}
+    )
+    main: ClassVar[MainParameter] = MainParameter("gamma_neg", (2.0, 4.0, 6.0))
 
     def __post_init__(self) -> None:
         check_choice("variant", self.variant, get_args(Variant))
@@ -119,9 +168,22 @@ class Asymmetric:
         check_range("gamma_neg", self.gamma_neg, 0)
         check_range("margin", self.margin, 0, 1, open_end=True)
         check_choice("detach_weight", self.detach_weight, (False, True))
+        check_choice("form", self.form, get_args(Form))
+        check_range("epsilon", self.epsilon, 0, 1, open_end=True)
+        self._check_form()
+
+    def _check_form(self) -> None:
+        if self.form == "sigmoid" and self.epsilon != EPSILON:
+            raise InputError(f"`epsilon` has no effect with form 'sigmoid'; got {self.epsilon!r}: leave it out")
+        if self.form == "softmax" and self.margin not in (0, MARGIN):
+            raise InputError(f"`margin` must be 0 with form 'softmax'; got {self.margin!r}: leave it out")
+        if self.form == "softmax" and self.variant == "as_published":
+            raise InputError("the published code has no soft-max form; with form 'softmax' use variant 'corrected'")
 
     def __call__(self, class_counts: ClassCounts) -> TreatmentPlan:
         """The plan; the counts are not used."""
-        form = PublishedAsymmetricLoss if self.variant == "as_published" else AsymmetricLoss
-        gammas = (self.gamma_pos, self.gamma_neg)
-        return TreatmentPlan(form(len(class_counts.names), gammas, self.margin, self.detach_weight))
+        num_classes, gammas = len(class_counts.names), (self.gamma_pos, self.gamma_neg)
+        if self.form == "softmax":
+            return softmax_plan(AsymmetricSoftmaxLoss(num_classes, gammas, self.epsilon, self.detach_weight))
+        loss = PublishedAsymmetricLoss if self.variant == "as_published" else AsymmetricLoss
+        return TreatmentPlan(loss(num_classes, gammas, self.margin, self.detach_weight))

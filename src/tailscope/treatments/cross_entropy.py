@@ -1,9 +1,9 @@
-"""Binary cross-entropy: plain (the control), weighted within classes, weighted between classes."""
+"""Cross-entropy: plain (the control), weighted within classes, weighted between classes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 import numpy as np
 import torch
@@ -12,9 +12,11 @@ from torch import Tensor
 
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cells import CellLoss, bce_cells
-from tailscope.treatments.plan import TreatmentPlan, Variant
+from tailscope.treatments.limits import LimitCase
+from tailscope.treatments.plan import Form, TreatmentPlan, Variant
 from tailscope.treatments.registry import TREATMENTS
 from tailscope.treatments.settings import check_choice, check_range, check_unused
+from tailscope.treatments.softmax_cross_entropy import SoftmaxCrossEntropy, softmax_plan
 
 PUBLISHED_EPSILON = 1e-6
 
@@ -71,17 +73,37 @@ class BatchWeightedBCE(CellLoss):
 @TREATMENTS.register("control")
 @dataclass(frozen=True)
 class Control:
-    """Plain binary cross-entropy: no treatment, the arm against which the others are compared.
+    """Plain cross-entropy: no treatment, the arm against which the others are compared.
+
+    Args:
+        form: ``"sigmoid"``, a binary cross-entropy per class; or ``"softmax"``, one over the classes, for data with
+            exactly one label per image.
+
+    Raises:
+        InputError: The form is unknown.
 
     Example:
         >>> plan = Control()(ClassCounts(("mass",), (1,), (9,)))
         >>> round(plan.loss(torch.zeros(1, 1), torch.ones(1, 1)).item(), 4)  # ln 2
         0.6931
+        >>> plan = Control(form="softmax")(ClassCounts(("mass", "hernia"), (9, 1), (1, 9)))
+        >>> round(plan.loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).item(), 4)  # ln 2: two classes are left
+        0.6931
     """
 
+    form: Form = "sigmoid"
+
+    limit: ClassVar[LimitCase] = LimitCase("any counts: control itself")
+
+    def __post_init__(self) -> None:
+        check_choice("form", self.form, get_args(Form))
+
     def __call__(self, class_counts: ClassCounts) -> TreatmentPlan:
-        """The plan: BCE, all images alike."""
-        return TreatmentPlan(WeightedBCE(len(class_counts.names)))
+        """The plan: cross-entropy, all images alike."""
+        num_classes = len(class_counts.names)
+        if self.form == "softmax":
+            return softmax_plan(SoftmaxCrossEntropy(num_classes))
+        return TreatmentPlan(WeightedBCE(num_classes))
 
 
 @TREATMENTS.register("intra_weighted")
@@ -109,6 +131,8 @@ class IntraWeighted:
 
     cap: float | None = None
     variant: Variant = "corrected"
+
+    limit: ClassVar[LimitCase] = LimitCase("as many negatives as positives: control", balanced=True)
 
     def __post_init__(self) -> None:
         check_choice("variant", self.variant, get_args(Variant))
@@ -155,6 +179,8 @@ class InterWeighted:
 
     variant: Variant = "corrected"
 
+    limit: ClassVar[LimitCase] = LimitCase("equal positives in all classes: control", balanced=True)
+
     def __post_init__(self) -> None:
         check_choice("variant", self.variant, get_args(Variant))
 
@@ -172,14 +198,15 @@ class InterWeighted:
         return TreatmentPlan(WeightedBCE(len(class_counts.names), class_weight=weights))
 
 
-def positive_weights(class_counts: ClassCounts, cap: float | None = None) -> NDArray[np.float64]:
-    """n⁻_c / n⁺_c per class, (K,) float64, at most ``cap``.
+def positive_weights(class_counts: ClassCounts, cap: float | None = None, power: float = 1.0) -> NDArray[np.float64]:
+    """(n⁻_c / n⁺_c)^power per class, (K,) float64, at most ``cap``.
 
     >>> positive_weights(ClassCounts(("mass", "hernia"), (50, 1), (50, 99)), cap=20).tolist()
     [1.0, 20.0]
     """
     ratios = np.array(class_counts.negatives, dtype=np.float64) / np.array(class_counts.positives)
-    return np.asarray(ratios if cap is None else np.minimum(ratios, cap))
+    weights = ratios**power
+    return np.asarray(weights if cap is None else np.minimum(weights, cap))
 
 
 def smallest_ratio(class_counts: ClassCounts) -> float:

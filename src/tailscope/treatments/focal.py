@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch.nn.functional import logsigmoid
 
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cells import CellLoss, toward_target
+from tailscope.treatments.limits import LimitCase, MainParameter
 from tailscope.treatments.plan import TreatmentPlan, Variant
 from tailscope.treatments.registry import TREATMENTS
 from tailscope.treatments.settings import check_choice, check_range
@@ -69,6 +70,11 @@ class Focal:
     alpha: float | Literal["per_class"] = 0.25
     variant: Variant = "corrected"
 
+    limit: ClassVar[LimitCase] = LimitCase(
+        "gamma 0 and alpha ½: half of control", {"gamma": 0, "alpha": 0.5}, factor=0.5
+    )
+    main: ClassVar[MainParameter] = MainParameter("gamma", (1.0, 2.0, 4.0))
+
     def __post_init__(self) -> None:
         check_choice("variant", self.variant, get_args(Variant))
         check_range("gamma", self.gamma, 0)
@@ -119,6 +125,14 @@ class ClassBalancedFocal:
     beta: float = 0.9999
     gamma: float = 2.0
     variant: Variant = "corrected"
+
+    limit: ClassVar[LimitCase] = LimitCase(
+        "gamma 0 and as many negatives as positives, so that alpha is ½: half of control",
+        {"gamma": 0},
+        factor=0.5,
+        balanced=True,
+    )
+    main: ClassVar[MainParameter] = MainParameter("beta", (0.999, 0.9999, 0.99999))
 
     def __post_init__(self) -> None:
         check_choice("variant", self.variant, get_args(Variant))

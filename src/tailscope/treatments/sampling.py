@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import ClassVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from tailscope.core.errors import InputError
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cross_entropy import PUBLISHED_EPSILON, WeightedBCE
+from tailscope.treatments.limits import LimitCase
+from tailscope.treatments.membership import Reduce, membership, reduced
 from tailscope.treatments.plan import SampleWeights, TreatmentPlan, Variant
 from tailscope.treatments.registry import TREATMENTS
 from tailscope.treatments.settings import check_choice, check_range, check_unused
-
-Reduce: TypeAlias = Literal["max", "mean", "sum"]
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,12 @@ class ImageWeights:
         Raises:
             InputError: The targets are not (N, K).
         """
-        membership = _membership(targets, len(self.positives))
-        images = np.array([*self.positives, membership[:, -1].sum()], dtype=np.float64)
+        member = membership(targets, len(self.positives))
+        images = np.array([*self.positives, member[:, -1].sum()], dtype=np.float64)
         used = images > 0  # the additional class is empty where every image has a positive
         weights = np.zeros(len(images))
         weights[used] = _clipped(1 / images[used], self.clip_quantile)
-        return self._reduced(weights, membership)
-
-    def _reduced(self, weights: NDArray[np.float64], membership: NDArray[np.bool_]) -> NDArray[np.float64]:
-        spread = np.where(membership, weights, 0.0)
-        if self.reduce == "max":
-            return np.asarray(spread.max(axis=1))
-        total = spread.sum(axis=1)
-        return np.asarray(total if self.reduce == "sum" else total / membership.sum(axis=1))
+        return reduced(weights, member, self.reduce)
 
 
 @dataclass(frozen=True)
@@ -78,7 +71,7 @@ class PublishedWeights:
             InputError: The targets are not (N, K), or N < K, where the published sampler draws images
                 that do not exist.
         """
-        _membership(targets, len(self.class_weights))
+        membership(targets, len(self.class_weights))
         if len(targets) < len(self.class_weights):
             raise InputError(
                 "variant 'as_published' hands the sampler one weight per class, as if per image; expected at least "
@@ -120,6 +113,10 @@ class WeightedSampling:
     clip_quantile: float | None = None
     variant: Variant = "corrected"
 
+    limit: ClassVar[LimitCase] = LimitCase(
+        "one label per image, equal counts: uniform draws, and always control's loss", uniform_draws=True
+    )
+
     def __post_init__(self) -> None:
         check_choice("variant", self.variant, get_args(Variant))
         check_choice("reduce", self.reduce, get_args(Reduce))
@@ -156,11 +153,3 @@ def published_sampling_weights(class_counts: ClassCounts, clip_quantile: float |
 
 def _clipped(weights: NDArray[np.float64], quantile: float | None) -> NDArray[np.float64]:
     return weights if quantile is None else np.minimum(weights, np.quantile(weights, quantile))
-
-
-def _membership(targets: NDArray[np.floating], num_classes: int) -> NDArray[np.bool_]:
-    """(N, K + 1): the positives, and whether there is none."""
-    if targets.ndim != 2 or targets.shape[1] != num_classes:
-        raise InputError(f"`targets` must be (N, {num_classes}), one column per class; got {targets.shape}")
-    positive = targets == 1
-    return np.column_stack([positive, ~positive.any(axis=1)])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
 
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cells import CellLoss, bce_cells
+from tailscope.treatments.limits import LimitCase
 from tailscope.treatments.plan import LEARNS, TreatmentPlan, Variant
 from tailscope.treatments.registry import TREATMENTS
 from tailscope.treatments.settings import check_choice
@@ -77,6 +78,8 @@ class Uncertainty:
     """
 
     variant: Variant = "corrected"
+
+    limit: ClassVar[LimitCase] = LimitCase("s = 0, where it starts: K times control", per_class=True)
 
     def __post_init__(self) -> None:
         check_choice("variant", self.variant, get_args(Variant))

@@ -1,0 +1,49 @@
+"""Soft-max over the classes, for data in which every image has exactly one label."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from tailscope.treatments.masked import MaskedLoss
+
+
+class SoftmaxLoss(MaskedLoss):
+    """A loss that is a value per image, averaged over the images whose labels are all known.
+
+    An image with an unknown label is left out. One with known labels of which not exactly one is positive makes the
+    loss NaN; the requirement ``"single_label"`` refuses such data before training.
+    """
+
+    def _reduced(self, x: Tensor, y: Tensor, known: Tensor) -> Tensor:
+        whole = known.all(dim=1)
+        rows = self._rows(torch.where(whole[:, None], x, 0), y)
+        rows = torch.where(y.sum(dim=1) == 1, rows, torch.nan)
+        return torch.where(whole, rows, 0).sum() / whole.sum().clamp(min=1)
+
+    @abstractmethod
+    def _rows(self, x: Tensor, y: Tensor) -> Tensor:
+        """(B,) the value per image; images that are left out come with zeros, and what is returned there is ignored."""
+
+
+def softmax_log_odds(logits: Tensor) -> Tensor:
+    """log(p_c/(1−p_c)) of the soft-max probabilities p, so that the sigmoid of what is returned is p.
+
+    Predictions of a soft-max network pass through it, because all lenses read a logit as log-odds.
+
+    Args:
+        logits: (B, K), K 2 or more.
+
+    Returns:
+        (B, K).
+
+    Example:
+        >>> torch.sigmoid(softmax_log_odds(torch.zeros(1, 4))).tolist()
+        [[0.25, 0.25, 0.25, 0.25]]
+    """
+    num_classes = logits.shape[1]
+    own = torch.eye(num_classes, dtype=torch.bool, device=logits.device)
+    others = logits[:, None, :].expand(-1, num_classes, -1).masked_fill(own, -torch.inf)
+    return logits - torch.logsumexp(others, dim=2)
