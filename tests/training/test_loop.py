@@ -6,50 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from tailscope.core import DataError, ExperimentData, InputError, TrainingError
+from tailscope.core import DataError, ExperimentData, TrainingError
 from tailscope.models import MODELS
 from tailscope.training import Augmentation, Job, TrainingSettings, fit
 from tailscope.training import loop as loop_module
-from tailscope.treatments import TREATMENTS
+from tailscope.treatments import Part
 
 SETTINGS = TrainingSettings(epochs=3, batch_size=16, lr=1e-2)
 
 
-@pytest.fixture(scope="module")
-def data() -> ExperimentData:
-    """A bright square on noise: class `square`; its mirror has no label; class `bright` is the overall level."""
-    rng = np.random.default_rng(0)
-    count = 120
-    targets = (rng.random((count, 2)) < [0.4, 0.3]).astype(np.float32)
-    targets[5, 1] = np.nan
-    pixels = rng.normal(90, 25, size=(count, 32, 32, 1))
-    pixels[targets[:, 0] == 1, 4:12, 4:12] += 110
-    pixels[targets[:, 1] == 1] += 40
-    split = np.array(["train"] * 80 + ["val"] * 20 + ["test"] * 20)
-    ids = np.array([f"i{number:03d}" for number in range(count)])
-    return ExperimentData(
-        name="squares",
-        classes=("square", "bright"),
-        image_ids=ids,
-        patient_ids=ids,
-        split=split,
-        targets=targets,
-        pixels=pixels.clip(0, 255).astype(np.uint8),
-        annotations=pd.DataFrame(),
-        masks=lambda row, name: None,
-        annotated=np.zeros((0, 2), np.int64),
-        fingerprint="0",
-    )
-
-
-def job(data: ExperimentData, treatment: str = "control", seed: int = 0, **settings) -> Job:
+def job(data: ExperimentData, treatment: str | dict = "control", seed: int = 0, **settings) -> Job:
     torch.manual_seed(seed)
     network = MODELS.build("timm", name="test_resnet", args={"output_stride": 8})(2, 1)
-    plan = TREATMENTS.build(treatment)(data.counts)
+    plan = Part.of(treatment, "treatment").build()(data.counts)
     return Job(network, plan, data, replace(SETTINGS, **settings), seed, accelerator="cpu")
 
 
@@ -74,7 +46,20 @@ def test_another_seed_gives_other_weights(data, tmp_path):
     assert not same(one.best_weights, other.best_weights)
 
 
-@pytest.mark.parametrize("treatment", ["control", "uncertainty", "weighted_sampling"])
+@pytest.mark.parametrize(
+    "treatment",
+    [
+        "control",
+        "uncertainty",
+        "weighted_sampling",
+        "balanced_mixup",
+        {"name": "drw", "treatment": "uncertainty", "share": 0.5},
+        {"name": "decoupled", "share": 0.5},
+        {"name": "decoupled", "share": 0.3},
+        {"name": "warm_up", "treatment": "auc_margin", "share": 0.6},
+    ],
+    ids=str,
+)
 def test_a_stopped_training_goes_on_to_the_same_bits(data, tmp_path, treatment, monkeypatch):
     whole = fit(job(data, treatment), tmp_path / "whole")
     saved = loop_module.save_state
@@ -103,11 +88,22 @@ def test_the_network_is_left_with_the_selected_epoch(data, tmp_path):
     assert state.best.epoch == int(np.argmax(scores))
 
 
-def test_the_gradient_of_the_steps_is_audited(data, tmp_path):
+def test_what_the_steps_did_is_audited(data, tmp_path):
     audit = fit(job(data, epochs=1), tmp_path).audit[0]
-    assert audit["steps"] == 5
-    assert sum(audit["share"].values()) == pytest.approx(1)
+    assert (audit["steps"], audit["training_steps"], audit["draws"]) == (5, 5, 80)
+    assert sum(audit["draw_counts"].values()) == 80
     assert json.dumps(audit)
+
+
+def test_what_an_inspection_finds_joins_the_audit_and_what_it_raises_ends_the_training(data, tmp_path):
+    state = fit(job(data, epochs=1), tmp_path / "a", inspect=lambda epoch, watch: {"seen": int(watch.draws.sum())})
+    assert state.audit[0]["seen"] == 80
+
+    def refuse(epoch, watch):
+        raise TrainingError(f"epoch {epoch} is wrong")
+
+    with pytest.raises(TrainingError, match="epoch 0 is wrong"):
+        fit(job(data), tmp_path / "b", inspect=refuse)
 
 
 def test_the_treatments_own_parameters_are_trained_without_decay(data, tmp_path):
@@ -131,14 +127,6 @@ def test_a_validation_split_without_a_scorable_class_is_refused(data, tmp_path):
     targets[data.rows("val")] = 0
     with pytest.raises(DataError, match="no class has both a positive and a negative validation image"):
         fit(job(replace(data, targets=targets)), tmp_path)
-
-
-@pytest.mark.parametrize("part", ["batch_transform", "phases", "adjust_logits"])
-def test_a_part_of_a_plan_that_would_be_left_out_is_refused(data, tmp_path, part):
-    one = job(data)
-    plan = replace(one.plan, **{part: lambda *given: given})
-    with pytest.raises(InputError, match=f"the treatment's plan has {part}, which training does not run yet"):
-        fit(replace(one, plan=plan), tmp_path)
 
 
 def test_progress_counts_every_training_image(data, tmp_path):

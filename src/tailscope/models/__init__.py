@@ -8,6 +8,7 @@ network as it was. May import: ``core``, torch, torchvision, timm, safetensors.
 from tailscope.models.checkpoint import Checkpoint, read_weights, write_weights
 from tailscope.models.from_timm import Timm
 from tailscope.models.from_torchvision import TorchVision
+from tailscope.models.head import find_head
 from tailscope.models.layers import CoarseGridWarning, Layer, find_layer
 from tailscope.models.network import Network
 from tailscope.models.preprocessing import UNTRAINED_MEAN, UNTRAINED_STD, Preprocessing
@@ -31,6 +32,7 @@ __all__ = [
     "TorchVision",
     "TruncatedDenseNet",
     "TruncatedDenseNetSource",
+    "find_head",
     "find_layer",
     "frozen_eval",
     "read_weights",

@@ -5,21 +5,25 @@ selected epoch, the history, the gradient's mass. May import: core, data, treatm
 only room that imports Lightning Fabric.
 """
 
-from tailscope.training.audit import GradientMass
+from tailscope.training.audit import EpochWatch
 from tailscope.training.augmentation import apply_views, draw_views
 from tailscope.training.checkpoint import TrainingState, remove_state, write_tensors
-from tailscope.training.loop import Job, fit, require_runnable
-from tailscope.training.order import batches, epoch_draws, order_digest
-from tailscope.training.prediction import image_batches, predict
+from tailscope.training.job import EpochDraws, Job
+from tailscope.training.loop import fit
+from tailscope.training.order import batches, epoch_draws, process_share
+from tailscope.training.prediction import image_batches, predict, predict_adjusted
 from tailscope.training.schedule import learning_rate
 from tailscope.training.selection import Best, require_score, validation_score
 from tailscope.training.settings import Augmentation, TrainingSettings
+from tailscope.training.stages import Stage, stages_of
 
 __all__ = [
     "Augmentation",
     "Best",
-    "GradientMass",
+    "EpochDraws",
+    "EpochWatch",
     "Job",
+    "Stage",
     "TrainingSettings",
     "TrainingState",
     "apply_views",
@@ -29,11 +33,12 @@ __all__ = [
     "fit",
     "image_batches",
     "learning_rate",
-    "order_digest",
     "predict",
+    "predict_adjusted",
+    "process_share",
     "remove_state",
-    "require_runnable",
     "require_score",
+    "stages_of",
     "validation_score",
     "write_tensors",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.core import digest, generator
+from tailscope.core import InputError, generator
 
 
 def epoch_draws(count: int, seed: int, epoch: int, weights: NDArray[np.float64] | None = None) -> NDArray[np.int64]:
@@ -39,6 +39,35 @@ def batches(draws: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]
     return np.split(draws, cuts)
 
 
-def order_digest(count: int, seed: int, epochs: int, weights: NDArray[np.float64] | None) -> str:
-    """Digest of the draws of all epochs, the proof in ``run.json`` that two arms saw the same order."""
-    return digest(*(epoch_draws(count, seed, epoch, weights) for epoch in range(epochs)))
+def process_share(draws: NDArray[np.int64], rank: int, processes: int, batch_size: int) -> NDArray[np.int64]:
+    """The draws of one of several processes that train one network together.
+
+    Every process draws the same epoch from the same seed, and takes from each global batch every ``processes``-th
+    image, from its rank on. Together the processes see, batch by batch, exactly what one process would see; so each
+    image is drawn at the same rate however many there are. The shares of a full batch are equal where ``batch_size`` is
+    a multiple of ``processes``; otherwise they differ by one image. A last, smaller batch may leave a process without
+    any.
+
+    The training loop runs on one device and does not cut its batches; the audit cuts an epoch with this function, to
+    report what each of several processes would draw.
+
+    Args:
+        draws: (M,) positions in the training split, from :func:`epoch_draws`.
+        rank: The process, in [0, ``processes``).
+        processes: How many there are, 1 or more.
+        batch_size: Images of a global batch, over all processes.
+
+    Returns:
+        (about M/``processes``,) int64 of ``draws``, in order.
+
+    Raises:
+        InputError: There is no such process.
+
+    Example:
+        >>> import numpy as np
+        >>> [process_share(np.arange(6), rank, 2, batch_size=3).tolist() for rank in (0, 1)]
+        [[0, 2, 3, 5], [1, 4]]
+    """
+    if not 0 <= rank < processes:
+        raise InputError(f"`rank` must be in [0, {processes}), one of {processes} processes; got {rank}")
+    return np.concatenate([batch[rank::processes] for batch in batches(draws, batch_size)])

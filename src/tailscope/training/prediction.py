@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from tailscope.models import Network, frozen_eval
+from tailscope.treatments import TreatmentPlan
 
 
 def image_batches(
@@ -52,3 +53,24 @@ def predict(
             if advance is not None:
                 advance(positions.size)
     return np.concatenate(parts)
+
+
+def predict_adjusted(
+    network: Network, plan: TreatmentPlan, pixels: NDArray[np.uint8], rows: NDArray[np.int64], batch_size: int = 128
+) -> NDArray[np.float32]:
+    """As :func:`predict`, read as log-odds: through the plan's ``adjust_logits``, where it has one.
+
+    Args:
+        network: The classifier.
+        plan: The treatment's plan.
+        pixels: (N, H, W, C) uint8.
+        rows: (M,) rows of ``pixels``.
+        batch_size: Images per forward pass.
+
+    Returns:
+        (M, K) float32.
+    """
+    logits = predict(network, pixels, rows, batch_size)
+    if plan.adjust_logits is None:
+        return logits
+    return np.asarray(plan.adjust_logits(torch.from_numpy(logits)).numpy())
