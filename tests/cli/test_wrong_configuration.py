@@ -50,7 +50,10 @@ def test_all_five_mistakes_are_reported(tiny, refusal):
         ({"data": {"args": {"classes": "mass"}}}, "`classes` must be a list of columns, such as [mass]; got 'mass'"),
         ({"data": None}, "`data`: expected keys of its own, such as `key: value`; got None"),
         ({"data": {"image_size": "big"}}, "`data.image_size`: expected a list such as [a, b]; got 'big'"),
-        ({"compare": {"control": "ctrl"}}, "Error: `compare.control` is 'ctrl', which is no arm; arms: control"),
+        (
+            {"compare": {"control": "ctrl"}},
+            "Error: `compare.control` is 'ctrl', which is no trained arm; arms: control",
+        ),
         ({"lenses": {"saliency": {}}}, "`lenses.saliency` is no setting. Known: performance, alignment, dissection"),
     ],
 )

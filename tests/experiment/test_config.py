@@ -33,7 +33,7 @@ def test_all_mistakes_are_reported_at_once():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"treatments": ["focal"]}, "`compare.control` is 'control', which is no arm; arms: focal"),
+        ({"treatments": ["focal"]}, "`compare.control` is 'control', which is no trained arm; arms: focal"),
         ({"treatments": ["control", "control"]}, "`treatments` holds 'control' twice"),
         ({"seeds": [0, 0]}, "`seeds` holds 0 twice"),
         ({"seeds": [-1]}, "`seeds` must be 0 or more; got -1"),

@@ -116,16 +116,29 @@ def test_a_dry_run_writes_no_run(nih, tmp_path):
 @pytest.mark.needs_data
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared/data is not here")
 @pytest.mark.parametrize(
-    ("name", "folder", "classes", "images"),
-    [("rbc.yaml", "chula_rbc12", 13, 623), ("nih64.yaml", "nih1000_64px", 14, 1000)],
+    ("name", "folder", "classes", "images", "arms"),
+    [("rbc.yaml", "chula_rbc12", 13, 623, 6), ("nih64.yaml", "nih1000_64px", 14, 1000, 4)],
 )
-def test_the_examples_on_real_data_are_planned(tmp_path, name, folder, classes, images):
+def test_the_examples_on_real_data_are_planned(tmp_path, name, folder, classes, images, arms):
     config, planned = plan(name, SHARED / folder, tmp_path)
     assert len(planned.classes) == classes
     counted = planned.classes[["train_positives", "train_negatives"]].sum(axis=1).iloc[0]
     rest = planned.classes[["val_positives", "test_positives", "test_negatives"]].sum(axis=1).iloc[0]
     assert counted + rest <= images
-    assert len(planned.runs) == 4 * len(config.seeds)
+    assert len(planned.runs) == arms * len(config.seeds)
+
+
+def test_the_twelve_treatments_on_the_phantom_are_planned(tmp_path):
+    content = {"data.args.train": 400, "data.args.val": 100, "data.args.test": 100}
+    config = load_config(
+        ROOT / "examples" / "phantom_treatments.yaml", tuple(f"{key}={value}" for key, value in content.items())
+    )
+
+    planned = dry_run(config, tmp_path, SilentProgress())
+
+    assert len(config.arms) == 13  # twelve that are trained, and one that adjusts control's logits
+    assert len(config.ensembles) == 1
+    assert len(planned.runs) == 13 * len(config.seeds)
 
 
 def test_the_order_of_work_compares_like_with_like_early(nih, tmp_path):

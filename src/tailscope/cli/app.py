@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at a data set before any training.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
+treatments_app = typer.Typer(help="What is done about imbalance.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(treatments_app, name="treatments")
 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="E.g. training.epochs=2; repeat it.")
@@ -63,14 +65,19 @@ def run(
         Path | None, typer.Option(metavar="FOLDER", help="The experiment's folder; by default ./<name>.")
     ] = None,
     overrides: Overrides = None,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="First search each arm's learning rate and main parameter, on validation.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and what it needs; train nothing.")] = False,
 ) -> None:
     """Train, look, compare and report; go on where it was stopped."""
     with exit_codes():
         from tailscope.cli.progress import chosen_progress
         from tailscope.cli.running import run_experiment
+        from tailscope.experiment import load_config
 
-        run_experiment(configuration, out, tuple(overrides or ()), dry_run=dry_run, progress=chosen_progress())
+        config = load_config(configuration, tuple(overrides or ()), tune=tune)
+        run_experiment(config, out, dry_run=dry_run, progress=chosen_progress())
 
 
 @app.command()
@@ -131,3 +138,32 @@ def inspect(
         from tailscope.cli.progress import chosen_progress
 
         print_inspection(source, root, tuple(settings or ()), chosen_progress())
+
+
+@treatments_app.command(name="list")
+def list_treatments() -> None:
+    """Show every treatment with its settings."""
+    with exit_codes():
+        from tailscope.cli.auditing import print_treatments
+
+        print_treatments()
+
+
+@treatments_app.command()
+def audit(
+    configuration: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment's YAML file.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The experiment's folder, for the cache; by default ./<name>.")
+    ] = None,
+    overrides: Overrides = None,
+    save: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the whole audit here.")] = None,
+) -> None:
+    """Show what each arm would really do; train nothing.
+
+    Leaves with 1 if an arm does not do what it says.
+    """
+    with exit_codes():
+        from tailscope.cli.auditing import print_audits
+        from tailscope.cli.progress import chosen_progress
+
+        print_audits(configuration, out, tuple(overrides or ()), save, chosen_progress())

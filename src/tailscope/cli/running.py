@@ -26,11 +26,8 @@ def run_demo(out: Path, overrides: tuple[str, ...], progress: Progress) -> None:
     _tell(experiment.run(experiment.demo_configuration(overrides), out, progress=progress))
 
 
-def run_experiment(
-    configuration: Path, out: Path | None, overrides: tuple[str, ...], *, dry_run: bool, progress: Progress
-) -> None:
+def run_experiment(config: ExperimentConfig, out: Path | None, *, dry_run: bool, progress: Progress) -> None:
     """Conduct an experiment, or show its plan."""
-    config = experiment.load_config(configuration, overrides)
     folder = out or Path(config.name)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is no folder; choose another --out")

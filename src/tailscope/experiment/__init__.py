@@ -8,12 +8,14 @@ from tailscope.experiment.conducting import read_configuration, rewrite_report, 
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.demo import demo_configuration
 from tailscope.experiment.dry_run import DryRun, dry_run
+from tailscope.experiment.previewing import ArmAudit, preview_audits
 from tailscope.experiment.provenance import hardware, versions
 from tailscope.experiment.querying import query
 from tailscope.experiment.reading import load_config, schema, validate_config
 from tailscope.experiment.result import ExperimentResult
 
 __all__ = [
+    "ArmAudit",
     "DryRun",
     "ExperimentConfig",
     "ExperimentResult",
@@ -21,6 +23,7 @@ __all__ = [
     "dry_run",
     "hardware",
     "load_config",
+    "preview_audits",
     "query",
     "read_configuration",
     "rewrite_report",

@@ -1,48 +1,189 @@
-"""The audit of a treatment before training: what the sampler draws, and what the loss pulls on at initialisation."""
+"""The audit of a treatment: before training what it plans, after each epoch what was really done."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from tailscope.core import TrainingError
-from tailscope.training import Job, epoch_draws, predict
-from tailscope.treatments import check_audit, gradient_audit, sampling_audit
+from tailscope.core import Progress, TrainingError, class_groups
+from tailscope.experiment.config import ExperimentConfig
+from tailscope.experiment.plan import Run
+from tailscope.training import EpochDraws, EpochWatch, Job, predict, process_share
+from tailscope.treatments import (
+    ImbalanceTreatment,
+    TreatmentPlan,
+    batch_audit,
+    check_limit,
+    counts_audit,
+    draws_of,
+    gradient_audit,
+    judge,
+    labels_audit,
+    mixing_audit,
+    problems_of,
+    rebuilt_audit,
+    sampling_audit,
+    weights_audit,
+    weights_of,
+)
 
 _IMAGES = 1024  # enough for stable shares of the gradient at a fraction of a second of forward passes
+_POSITIVES = 8  # of each class, so that no rare class goes unjudged
+_PROCESSES = 2
+# What an epoch's record leaves out, so that audit.json stays small; the planned draws have it.
+_LONG = ("cooccurrence_expected", "cooccurrence_realised", "pairs", "draw_counts")
 
 
-def initial_audit(job: Job) -> dict[str, Any]:
-    """Draws of the first epoch against their expectation, and the gradient on fresh weights."""
-    data = job.data
-    rows = data.rows("train")
-    weights = job.draw_weights
-    drawn = epoch_draws(rows.size, job.seed, 0, weights)
-    shown = rows[drawn[:_IMAGES]]
-    logits = torch.from_numpy(predict(job.network, data.pixels, shown))
-    targets = torch.from_numpy(data.targets[shown])
+def planned_audit(job: Job, treatment: ImbalanceTreatment) -> dict[str, Any]:
+    """What a treatment would do, without training: one epoch of draws, and the loss at initialisation.
+
+    Draws and weights are those of the last stage, in which the treatment is complete.
+
+    Args:
+        job: The network is fresh.
+        treatment: That made the job's plan.
+
+    Returns:
+        What :func:`~tailscope.treatments.judge` takes, without its verdict.
+    """
+    data, rows, last = job.data, job.rows, job.stages[-1]
+    targets = data.targets[rows]
+    draws = job.draws(last.first)
+    logits, shown = _initial_logits(job)
     return {
-        "sampling": sampling_audit(data.targets[rows], weights, drawn, data.classes),
-        "gradients": {"initial": gradient_audit(job.plan.loss, logits, targets, data.classes)},
+        "counts": counts_audit(data.counts, targets),
+        "rebuilt": rebuilt_audit(treatment, job.plan, targets, data.classes),
+        "weights": weights_audit(job.draw_weights(last.plan), last.plan, targets, job.attributes),
+        "sampling": _planned_sampling(job, last.plan, draws.images),
+        **_planned_mixing(job, last.plan, draws),
+        "gradients": {
+            "initial" if not stage.first else f"stage from epoch {stage.first}": gradient_audit(
+                stage.plan.loss, logits, shown, data.classes, class_groups(data.counts.prevalences),
+                data.counts.prevalences,
+            )
+            for stage in _ends(job)
+        },
+        "limit": check_limit(treatment),
+        "batch": batch_audit(last.plan.loss, logits, shown, job.settings.batch_size),
+    }  # fmt: skip
+
+
+def epoch_audit(job: Job, epoch: int, watch: EpochWatch) -> dict[str, Any]:
+    """What one epoch really drew and fed to the loss, against the plan, the labels and the weights.
+
+    Weights and labels are read anew from the data here, not from what training computed.
+    """
+    data, plan = job.data, job.stage(epoch).plan
+    targets = data.targets[job.rows]
+    weights = plan.draw_weights(targets, job.attributes)
+    record: dict[str, Any] = {
+        "sampling": _short(sampling_audit(targets, weights, draws_of(watch.draws), data.classes, (), plan.leaves_out))
+    }
+    if plan.batch_transform is None:  # which may change labels on purpose
+        record["labels"] = labels_audit(targets, watch.labelled, watch.fed, watch.marked, data.classes)
+    if plan.mixing is not None:
+        partners = weights_of(plan.mixing.partner_weights, targets, plan.mixing.attributes, job.attributes)
+        record["partner"] = _short(sampling_audit(targets, partners, draws_of(watch.partner_draws), data.classes))
+        done = watch.summary()
+        record["mixing"] = mixing_audit(weights, partners, done["pairs"], done["own_pairs"])
+    return record
+
+
+@dataclass(frozen=True)
+class RunAudit:
+    """The audit of one run, from before its training to its end.
+
+    Args:
+        job: The run's.
+        config: The experiment's; ``audit.allow`` names arms that go on although they fail.
+        run: The run.
+        progress: Where problems of arms that go on are said.
+    """
+
+    job: Job
+    config: ExperimentConfig
+    run: Run
+    progress: Progress
+
+    def before_training(self) -> dict[str, Any]:
+        """Audit what is planned.
+
+        Raises:
+            TrainingError: The treatment does not do what it says, and nobody asked for it by name.
+        """
+        planned = planned_audit(self.job, self.config.treatment(self.run.arm).build())
+        self._act_on(judge(planned))
+        return planned
+
+    def after_epoch(self, epoch: int, watch: EpochWatch) -> dict[str, Any]:
+        """Audit what was done; what joins the epoch's record.
+
+        Raises:
+            TrainingError: As before training.
+        """
+        record = epoch_audit(self.job, epoch, watch)
+        self._act_on(judge({"epochs": [{"epoch": epoch, **watch.summary(), **record}]}))
+        return record
+
+    def content(self, planned: dict[str, Any], epochs: list[dict[str, Any]]) -> dict[str, Any]:
+        """The whole of ``audit.json``, verdict first."""
+        whole = {**planned, "epochs": epochs}
+        return {**judge(whole), "allowed": self._allowed, **whole}
+
+    @property
+    def _allowed(self) -> bool:
+        """Whether a failed audit was asked for by name."""
+        as_published = self.config.treatment(self.run.arm).settings.get("variant") == "as_published"
+        return as_published or self.run.arm in self.config.audit.allow
+
+    def _act_on(self, judged: dict[str, Any]) -> None:
+        if judged["verdict"] != "failed":
+            return
+        line = f"audit of arm {self.run.arm!r} failed: " + "; ".join(problems_of(judged))
+        if not self._allowed:
+            raise TrainingError(
+                f"{line}. Such an arm would be compared under a false name; correct its settings or its code, or name it "
+                "in `audit.allow` to train it all the same"
+            )
+        self.progress.say(f"{self.run.name}: {line}")
+
+
+def _initial_logits(job: Job) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits of the fresh network on training images, some positives of every class among them, and their targets."""
+    targets = job.data.targets[job.rows]
+    positives = [np.flatnonzero(targets[:, c] == 1)[:_POSITIVES] for c in range(targets.shape[1])]
+    random = np.random.default_rng(0).permutation(job.rows.size)[:_IMAGES]
+    some = job.rows[np.unique(np.concatenate([random, *positives]))]
+    return torch.from_numpy(predict(job.network, job.data.pixels, some)), torch.from_numpy(job.data.targets[some])
+
+
+def _planned_sampling(job: Job, plan: TreatmentPlan, images: NDArray[np.int64]) -> dict[str, Any]:
+    targets, size = job.data.targets[job.rows], job.settings.batch_size
+    shares = [process_share(images, rank, _PROCESSES, size) for rank in range(_PROCESSES)]
+    return sampling_audit(targets, job.draw_weights(plan), images, job.data.classes, shares, plan.leaves_out)
+
+
+def _planned_mixing(job: Job, plan: TreatmentPlan, draws: EpochDraws) -> dict[str, Any]:
+    partners = job.partner_weights(plan)
+    if partners is None or draws.partners is None:
+        return {}
+    targets = job.data.targets[job.rows]
+    own = int(np.sum(draws.images == draws.partners))
+    return {
+        "partner_weights": weights_audit(partners, plan, targets, job.attributes, partner=True),
+        "partner": sampling_audit(targets, partners, draws.partners, job.data.classes),
+        "mixing": mixing_audit(job.draw_weights(plan), partners, draws.images.size, own),
     }
 
 
-def audit_problems(audit: dict[str, Any], arm: str, *, as_published: bool) -> str:
-    """What the audit found, as one line; "" if the treatment does what it promises.
+def _ends(job: Job) -> list[Any]:
+    """The first and the last stage; one where they are the same."""
+    return list(dict.fromkeys((job.stages[0], job.stages[-1])))
 
-    Args:
-        audit: From :func:`initial_audit`.
-        arm: For the message.
-        as_published: A published form was asked for by name; its defects are said, and the run goes on.
 
-    Raises:
-        TrainingError: A treatment does not do what it promises, and nobody asked for that.
-    """
-    problems = check_audit(audit)
-    if not problems:
-        return ""
-    line = f"audit of arm {arm!r}: " + "; ".join(problems)
-    if not as_published:
-        raise TrainingError(line + ". Such an arm would be compared under a false name; change its settings")
-    return line
+def _short(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name not in _LONG}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,11 @@ from tailscope.experiment.fitting import test_logits
 from tailscope.experiment.folder import ExperimentFolder, Stage
 from tailscope.experiment.lens_samples import alignment_samples, count_samples, crossfit_samples
 from tailscope.experiment.performance_samples import performance_samples
-from tailscope.experiment.test_set import RunGrid, TestSet
+from tailscope.experiment.test_set import Grids, RunGrid, TestSet
 from tailscope.experiment.units import crossfit_path
 from tailscope.stats import ComparisonSettings, MetricSamples, arm_estimate, compare, hidden_differences
+
+IDENTICAL = "identical by construction"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,23 +43,38 @@ def comparison_settings(section: CompareSection) -> ComparisonSettings:
 
 
 def compare_runs(
-    folder: ExperimentFolder, config: ExperimentConfig, test: TestSet, grid: RunGrid, progress: Progress
+    folder: ExperimentFolder, config: ExperimentConfig, test: TestSet, grids: Grids, progress: Progress
 ) -> Comparison:
     """Compare all runs and write ``findings.parquet``, ``hidden_differences.parquet`` and ``estimates.parquet``."""
     paths = [folder.findings, folder.path / "hidden_differences.parquet", folder.path / "estimates.parquet"]
-    stage = Stage.of(folder.path / "findings.stage.json", tuple(paths), _inputs(folder, config, grid))
+    stage = Stage.of(folder.path / "findings.stage.json", tuple(paths), _inputs(folder, config, grids))
     if stage.is_done:
         return Comparison(*(pd.read_parquet(path) for path in paths))
-    progress.say(f"comparing {len(config.arms)} arms over {len(config.seeds)} seeds")
-    samples = all_samples(folder, config, test, grid)
+    progress.say(f"comparing {len(grids.compared.arms)} arms over {len(config.seeds)} seeds")
+    samples = all_samples(folder, config, test, grids.compared)
     settings = comparison_settings(config.compare)
-    findings = compare(samples, settings)
-    estimates = pd.concat([estimate_table(samples), _plain_estimates(folder, grid, test)], ignore_index=True)
-    found = Comparison(findings, hidden_differences(findings, settings), estimates)
+    findings = compare([_without(cell, grids.outside) for cell in samples], settings)
+    hidden = hidden_differences(findings, settings)
+    findings = pd.concat([findings, *_outside_families(samples, grids.outside, settings)], ignore_index=True)
+    estimates = pd.concat([estimate_table(samples), _plain_estimates(folder, grids.every, test)], ignore_index=True)
+    found = Comparison(findings, hidden, estimates)
     for path, table in zip(paths, (found.findings, found.hidden, found.estimates), strict=True):
         write_table(path, table)
     stage.finish()
     return found
+
+
+def _without(cell: MetricSamples, outside: dict[str, str]) -> MetricSamples:
+    return cell.of_arms(tuple(arm for arm in cell.arms if arm not in outside))
+
+
+def _outside_families(
+    samples: list[MetricSamples], outside: dict[str, str], settings: ComparisonSettings
+) -> Iterator[pd.DataFrame]:
+    """Arms that rank as control by construction: their intervals are shown, and they take part in no family."""
+    for arm, why in outside.items():
+        found = compare([cell.of_arms((cell.arms[0], arm)) for cell in samples], settings)
+        yield found.assign(p_adjusted=np.nan, verdict=IDENTICAL, reason=why, primary=False)
 
 
 def all_samples(
@@ -101,18 +119,20 @@ def _plain_estimates(folder: ExperimentFolder, grid: RunGrid, test: TestSet) -> 
     return means.assign(lens="performance", group=named, lo=np.nan, hi=np.nan)
 
 
-def _inputs(folder: ExperimentFolder, config: ExperimentConfig, grid: RunGrid) -> dict[str, object]:
+def _inputs(folder: ExperimentFolder, config: ExperimentConfig, grids: Grids) -> dict[str, object]:
+    grid = grids.compared
     asked = [name for name in ("alignment", "dissection") if getattr(config.lenses, name) is not None]
     lenses = ["performance", *asked]
     files = [folder.evidence(lens, run) for lens in lenses for run in grid.names]
-    files += [folder.run(run) / "predictions.parquet" for run in grid.names]
+    files += [folder.run(run) / "predictions.parquet" for run in grids.every.names]
     if config.lenses.dissection is not None:
         files += [crossfit_path(folder, run) for run in grid.names]
     return {
         "version": __version__,
         "arms": grid.arms,
         "seeds": grid.seeds,
-        "runs": grid.names,
+        "runs": grids.every.names,
+        "outside": grids.outside,
         "lenses": config.lenses.model_dump(mode="json"),
         "compare": config.compare.model_dump(),
         "files": [digest(path) for path in files],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from tailscope import __version__
 from tailscope.core import InputError, Progress, SilentProgress, folder_lock
 from tailscope.experiment.comparing import Comparison, compare_runs, comparison_settings
 from tailscope.experiment.config import ExperimentConfig
+from tailscope.experiment.ensembles import compare_ensembles
 from tailscope.experiment.fitting import is_fitted, make_run, trained_network
 from tailscope.experiment.folder import ExperimentFolder, Stage
 from tailscope.experiment.plan import Run, planned_runs
@@ -20,9 +21,11 @@ from tailscope.experiment.ranking import look_at_performance
 from tailscope.experiment.reading import load_config, require_folder, validate_config
 from tailscope.experiment.reporting import report_content
 from tailscope.experiment.result import ExperimentResult
+from tailscope.experiment.roles import Roles, roles_of
 from tailscope.experiment.saliency import look_at_alignment, maps_path
-from tailscope.experiment.test_set import RunGrid, TestSet
+from tailscope.experiment.test_set import Grids, TestSet
 from tailscope.experiment.timing import Timings
+from tailscope.experiment.tuning import tuned_treatments
 from tailscope.experiment.units import crossfit_path, layer_path, look_at_units
 from tailscope.report import ReportContent, three_sentences, write_report
 from tailscope.training import remove_state
@@ -89,7 +92,13 @@ def _conduct(
         for note in prepared.notes:
             progress.say(f"note: {note}")
         open_folder(prepared, config, folder, comparison_settings(config.compare))
+    if config.tune is not None:
+        with timings.stage("tuning"):
+            arms = tuned_treatments(config, prepared.data, folder, progress, may_train=may_train)
+        config = config.model_copy(update={"treatments": arms})
+        prepared = replace(prepared, config=prepared.config.model_copy(update={"treatments": arms}))
     runs = planned_runs(config, prepared.data)
+    roles = roles_of(config, prepared.data.counts)
     if not may_train:
         _require_fitted(folder, runs)
     for number, one in enumerate(runs, 1):
@@ -99,13 +108,14 @@ def _conduct(
                 remove_state(folder.run(one.name) / "checkpoints")  # a kill right after the record leaves it behind
             else:
                 make_run(folder, config, prepared.data, one, progress)
-        _look(folder, prepared, one, timings, progress)
-    grid = RunGrid.of(runs, config.arms, config.seeds)
+        _look(folder, prepared, one, timings, progress, has_network=one.arm in roles.compared)
+    grids = Grids.of(runs, roles, config.seeds)
     test = TestSet.of(prepared.data, config.compare.resamples, config.compare.seed)
     with timings.stage("comparison"):
-        comparison = compare_runs(folder, prepared.config, test, grid, progress)
+        comparison = compare_runs(folder, prepared.config, test, grids, progress)
+        compare_ensembles(folder, config, test, grids.every)
     with timings.stage("report"):
-        return _report(folder, prepared, grid, comparison)
+        return _report(folder, prepared, grids, roles, comparison)
 
 
 def _require_fitted(folder: ExperimentFolder, runs: tuple[Run, ...]) -> None:
@@ -127,9 +137,21 @@ class _Work:
     do: Callable[[], None]
 
 
-def _look(folder: ExperimentFolder, prepared: Prepared, one: Run, timings: Timings, progress: Progress) -> None:
-    """Every lens on one run; evidence that is there and whose inputs are unchanged stays."""
-    for work in _works(folder, prepared, one, progress):
+def _look(
+    folder: ExperimentFolder,
+    prepared: Prepared,
+    one: Run,
+    timings: Timings,
+    progress: Progress,
+    *,
+    has_network: bool,
+) -> None:
+    """Every lens on one run; evidence that is there and whose inputs are unchanged stays.
+
+    A run that has the network of another arm is looked at by the performance lens alone.
+    """
+    works = _works(folder, prepared, one, progress)
+    for work in works if has_network else works[:1]:
         marker = folder.evidence_file(work.lens, f"stage-{one.name}.json")
         outputs = (folder.evidence(work.lens, one.name), *work.outputs)
         stage = Stage.of(marker, outputs, one.name, work.settings, __version__, work.source)
@@ -164,8 +186,10 @@ def _works(folder: ExperimentFolder, prepared: Prepared, one: Run, progress: Pro
     return works
 
 
-def _report(folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, comparison: Comparison) -> ExperimentResult:
-    content = report_content(folder, prepared, grid, comparison)
+def _report(
+    folder: ExperimentFolder, prepared: Prepared, grids: Grids, roles: Roles, comparison: Comparison
+) -> ExperimentResult:
+    content = report_content(folder, prepared, grids, roles, comparison)
     write_report(folder.report, content)
     return ExperimentResult(folder.path, comparison.findings, comparison.hidden, _sentences(content))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from tailscope.alignment import METRICS
 from tailscope.attribution import ATTRIBUTIONS
+from tailscope.core import InputError
 from tailscope.data import DATASETS, DataSettings, SplitSettings
 from tailscope.models import MODELS
 from tailscope.training import TrainingSettings
@@ -22,6 +24,19 @@ _DEFAULT_METRICS = ("mass_inside", "pointing_game", "iobb", "ior", "iou", "iou_a
 def _named(value: Any) -> Any:
     """A bare name stands for a choice without settings."""
     return {"name": value} if isinstance(value, str) else value
+
+
+def _stated(value: Any) -> str:
+    """A value of a configuration in the label of an arm; a treatment inside another with its own settings.
+
+    >>> _stated({"name": "combined", "loss": {"name": "focal", "gamma": 1.0}, "sampler": "weighted_sampling"})
+    'combined (loss=focal (gamma=1.0), sampler=weighted_sampling)'
+    """
+    if not isinstance(value, dict):
+        return str(value)
+    settings = ", ".join(f"{key}={_stated(inner)}" for key, inner in sorted(value.items()) if key != "name")
+    name = str(value.get("name", ""))
+    return f"{name} ({settings})" if settings else name
 
 
 def slug(arm: str) -> str:
@@ -102,10 +117,14 @@ class ModelSection(_OpenSection):
 
 
 class TreatmentSection(_OpenSection):
-    """One arm. Keys beyond ``name`` and ``label`` are settings of the treatment."""
+    """One arm. Keys beyond these are settings of the treatment.
+
+    ``label`` names the arm; ``lr`` is its own peak learning rate, in place of ``training.lr``.
+    """
 
     name: str
     label: str | None = None
+    lr: float | None = Field(None, gt=0)
 
     @model_validator(mode="after")
     def _treatment_exists(self) -> TreatmentSection:
@@ -121,8 +140,12 @@ class TreatmentSection(_OpenSection):
         """The label, by default the treatment with its stated settings."""
         if self.label is not None:
             return self.label
-        stated = ", ".join(f"{key}={value}" for key, value in sorted(self.settings.items()))
-        return f"{self.name} ({stated})" if stated else self.name
+        rate = {} if self.lr is None else {"lr": self.lr}
+        return _stated({"name": self.name, **self.settings, **rate})
+
+    def is_stated_as(self, choice: Any) -> bool:
+        """Whether a part's choice (a bare name, or name and settings) states the same treatment."""
+        return bool({"name": self.name, **self.settings} == _named(choice))
 
 
 class AttributionSection(_OpenSection):
@@ -218,6 +241,27 @@ class CompareSection(_Section):
     seed: int = Field(0, ge=0)
 
 
+class AuditSection(_Section):
+    """What happens when the audit finds that a treatment does not do what it says.
+
+    ``allow`` names arms that go on although their audit fails; the report shows the verdict.
+    """
+
+    allow: tuple[str, ...] = ()
+
+
+class TuneSection(_Section):
+    """The same small search for every arm before its runs, scored on the validation split.
+
+    ``epochs`` is the budget of a trial, by default that of a run; ``seed`` is none of ``seeds``; learning rates are
+    tried from 1/``lr_range`` to ``lr_range`` times that of the arm.
+    """
+
+    epochs: int | None = Field(None, ge=1)
+    seed: int = Field(1000, ge=0)
+    lr_range: float = Field(4.0, gt=1, le=1000)
+
+
 class ExperimentConfig(_Section):
     """An experiment: data set × model × imbalance treatments × seeds × lenses."""
 
@@ -229,6 +273,8 @@ class ExperimentConfig(_Section):
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     lenses: Lenses = Lenses()
     compare: CompareSection = CompareSection()
+    audit: AuditSection = AuditSection()
+    tune: TuneSection | None = None
 
     @model_validator(mode="after")
     def _arms_and_seeds(self) -> ExperimentConfig:
@@ -242,15 +288,79 @@ class ExperimentConfig(_Section):
                 raise ValueError(f"`{what}` holds {repeated[0]!r} twice; each must differ (an arm can have a `label`)")
         if min(self.seeds) < 0:
             raise ValueError(f"`seeds` must be 0 or more; got {min(self.seeds)}")
-        if self.compare.control not in arms:
-            raise ValueError(f"`compare.control` is {self.compare.control!r}, which is no arm; arms: {', '.join(arms)}")
+        if self.compare.control not in self._trained:
+            known = ", ".join(self._trained)
+            raise ValueError(f"`compare.control` is {self.compare.control!r}, which is no trained arm; arms: {known}")
+        if strangers := sorted(set(self.audit.allow) - set(arms)):
+            raise ValueError(f"`audit.allow` names {strangers[0]!r}, which is no arm; arms: {', '.join(arms)}")
+        return self
+
+    @model_validator(mode="after")
+    def _ensembles_have_members(self) -> ExperimentConfig:
+        for section in self._ensemble_sections:
+            if len(self.seeds) < 2:
+                raise ValueError(f"arm {section.arm!r} averages over seeds; state two or more `seeds`")
+            if self._averaged(section) is None:
+                raise ValueError(
+                    f"arm {section.arm!r} averages the seeds of an arm that is not among `treatments`; add it there "
+                    "with the same settings"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _search_has_its_own_seed(self) -> ExperimentConfig:
+        if self.tune is not None and self.tune.seed in self.seeds:
+            raise ValueError(
+                f"`tune.seed` is {self.tune.seed}, which is among `seeds`; choose another, so that the search never "
+                "sees what a run sees"
+            )
         return self
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Labels of the arms, control first."""
-        labels = [treatment.arm for treatment in self.treatments]
-        return (self.compare.control, *(label for label in labels if label != self.compare.control))
+        """Labels of the arms that have runs, control first."""
+        return (self.compare.control, *(label for label in self._trained if label != self.compare.control))
+
+    @property
+    def ensembles(self) -> dict[str, str]:
+        """Label of each ensemble to the arm whose seeds it averages."""
+        return {section.arm: str(self._averaged(section)) for section in self._ensemble_sections}
+
+    def training_of(self, arm: str) -> TrainingSettings:
+        """How the runs of one arm are trained: as all are, but for its own learning rate if it has one."""
+        lr = self.treatment(arm).lr
+        return self.training if lr is None else replace(self.training, lr=lr)
+
+    def require_tune(self) -> TuneSection:
+        """The settings of the search.
+
+        Raises:
+            InputError: No search was asked for.
+        """
+        if self.tune is None:
+            raise InputError("the configuration has no `tune` section; add one, or use --tune")
+        return self.tune
+
+    def _averaged(self, ensemble: TreatmentSection) -> str | None:
+        """The arm whose seeds an ensemble averages; None where it is not among the treatments.
+
+        Two arms may state the same treatment with another ``lr``; an ensemble's own ``lr`` says which is meant.
+        """
+        of = ensemble.settings.get("of", "control")
+        same = (section for section in self._trained_sections if section.is_stated_as(of))
+        return next((section.arm for section in same if ensemble.lr in (None, section.lr)), None)
+
+    @property
+    def _trained_sections(self) -> list[TreatmentSection]:
+        return [section for section in self.treatments if section.name != "ensemble"]
+
+    @property
+    def _ensemble_sections(self) -> list[TreatmentSection]:
+        return [section for section in self.treatments if section.name == "ensemble"]
+
+    @property
+    def _trained(self) -> list[str]:
+        return [section.arm for section in self._trained_sections]
 
     def treatment(self, arm: str) -> TreatmentSection:
         """The section of one arm."""

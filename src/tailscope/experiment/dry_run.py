@@ -15,6 +15,8 @@ from tailscope.experiment.fitting import fresh_network
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.plan import planned_runs
 from tailscope.experiment.preparing import Prepared, class_table, prepare_experiment, require_same_experiment
+from tailscope.experiment.trials import TRIALS
+from tailscope.experiment.tuning import Search
 
 _ADAM_COPIES = 4  # weights, gradients and Adam's two moments
 _Z = 1.96
@@ -25,7 +27,7 @@ class DryRun:
     """The plan of an experiment.
 
     Args:
-        runs: arm, seed, run, in the order of work, and whether it is done.
+        runs: arm, seed, run, in the order of work, and whether it is done; before a search is done, a run has no name.
         classes: Images per class and split, group, and the half-width of a 95 % interval of a difference of AUROC that
             the number of test positives alone allows.
         needs: What is needed, as (what, how much) lines.
@@ -47,21 +49,40 @@ def dry_run(config: ExperimentConfig, out: Path, progress: Progress) -> DryRun:
     folder = ExperimentFolder(out)
     prepared = prepare_experiment(config, folder, progress)
     require_same_experiment(prepared, config, folder)
-    runs = planned_runs(config, prepared.data)
-    table = pd.DataFrame(
-        {
-            "arm": [run.arm for run in runs],
-            "seed": [run.seed for run in runs],
-            "run": [run.name for run in runs],
-            "state": ["done" if (folder.run(run.name) / "run.json").exists() else "to do" for run in runs],
-        }
-    )
+    search = None if config.tune is None else Search(config, prepared.data, folder)
     classes = class_table(prepared.data)
     classes["AUROC ±"] = [
         _half_width(positives, negatives)
         for positives, negatives in zip(classes["test_positives"], classes["test_negatives"], strict=True)
     ]
-    return DryRun(table, classes, _needs(prepared), prepared.notes)
+    runs = _runs(config, prepared.data, folder, search)
+    return DryRun(runs, classes, (*_needs(prepared), *_search_needs(search)), prepared.notes)
+
+
+def _runs(
+    config: ExperimentConfig, data: ExperimentData, folder: ExperimentFolder, search: Search | None
+) -> pd.DataFrame:
+    records = None if search is None else search.recorded()
+    if search is not None and records is not None:
+        config = config.model_copy(update={"treatments": search.treatments(records)})
+    runs = planned_runs(config, data)
+    named = search is None or records is not None
+    return pd.DataFrame(
+        {
+            "arm": [run.arm for run in runs],
+            "seed": [run.seed for run in runs],
+            "run": [run.name if named else "named by the search" for run in runs],
+            "state": ["done" if named and (folder.run(run.name) / "run.json").exists() else "to do" for run in runs],
+        }
+    )
+
+
+def _search_needs(search: Search | None) -> list[tuple[str, str]]:
+    if search is None:
+        return []
+    arms, epochs = len(search.arms), search.config.require_tune().epochs or search.config.training.epochs
+    number = f"{TRIALS * arms} ({TRIALS} trials × {arms} arms) of {epochs} epochs, {search.missing()} to do"
+    return [("trainings of the search", number)]
 
 
 def _half_width(positives: int, negatives: int, auroc: float = 0.8) -> float:

@@ -13,18 +13,22 @@ from tailscope.core import (
     ExperimentData,
     Progress,
     child_seed,
+    copy_file,
     digest,
     read_json,
     write_json,
     write_table,
 )
-from tailscope.experiment.auditing import audit_problems, initial_audit
+from tailscope.experiment.adjusting import fitted_adjustment
+from tailscope.experiment.auditing import RunAudit
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.plan import Run, run_hash
 from tailscope.experiment.provenance import hardware, versions
+from tailscope.experiment.twins import finished_twin
 from tailscope.models import MODELS, Network, read_weights, write_weights
-from tailscope.training import Job, TrainingState, fit, order_digest, predict, remove_state, write_tensors
+from tailscope.training import Job, fit, predict_adjusted, remove_state, write_tensors
+from tailscope.treatments import AffineLogits
 
 _PREDICTED = ("val", "test")
 
@@ -61,6 +65,9 @@ def make_run(
 ) -> None:
     """Train, predict and record one run, or take it up where it was left.
 
+    A treatment that only adjusts the logits of another arm takes the weights of that arm's finished run of the same
+    seed; trained again, they would come out the same bit for bit.
+
     Raises:
         TrainingError: Training failed, or the audit found that the treatment does not do what it promises.
     """
@@ -68,36 +75,60 @@ def make_run(
     network = fresh_network(config, data, run.seed)
     initial = weights_digest(network)
     plan = config.treatment(run.arm).build()(data.counts)
-    job = Job(network, plan, data, config.training, run.seed)
-    audit = initial_audit(job)
-    as_published = config.treatment(run.arm).settings.get("variant") == "as_published"
-    if problem := audit_problems(audit, run.arm, as_published=as_published):
-        progress.say(f"{run.name}: {problem}")
-    total = config.training.epochs * data.rows("train").size
-    with progress.task(f"{run.name}: training", total) as advance:
-        state = fit(job, place / "checkpoints", advance, lambda line: progress.say(f"{run.name}: {line}"))
-    write_json(place / "audit.json", {**audit, "epochs": state.audit})
-    _write_results(folder, run, job, state)
-    _write_record(folder, config, run, job, {"weights": initial, "best": state})
+    job = Job(network, plan, data, config.training_of(run.arm), run.seed)
+    twin = finished_twin(folder, config, data, run, plan)
+    fitted = _adopted(folder, job, run, twin) if twin else _trained(folder, config, job, run, progress)
+    adjustment = fitted_adjustment(job)
+    write_table(place / "predictions.parquet", _predictions(run, job, adjustment))
+    proof = {"initial_weights": initial, "batch_order": job.order_digest(), **fitted}
+    _write_record(folder, config, run, job, {**proof, "adjustment": adjustment and adjustment.as_dict()})
     remove_state(place / "checkpoints")
 
 
-def _write_results(folder: ExperimentFolder, run: Run, job: Job, state: TrainingState) -> None:
+def _trained(
+    folder: ExperimentFolder, config: ExperimentConfig, job: Job, run: Run, progress: Progress
+) -> dict[str, Any]:
+    """Train under the eyes of the audit, and write what came of it; facts for the record."""
     place = folder.run(run.name)
+    audit = RunAudit(job, config, run, progress)
+    planned = audit.before_training()
+    total = config.training.epochs * job.rows.size
+    with progress.task(f"{run.name}: training", total) as advance:
+        state = fit(
+            job, place / "checkpoints", advance, lambda line: progress.say(f"{run.name}: {line}"), audit.after_epoch
+        )
+    write_json(place / "audit.json", audit.content(planned, state.audit))
     history = pd.DataFrame(state.history).assign(run=run.name, arm=run.arm, seed=run.seed)
     write_table(place / "history.parquet", history)
     write_weights(place / "weights.safetensors", job.network.module, job.network.preprocessing)
-    if any(True for _ in job.plan.loss.parameters()):
+    if any(True for _, part in job.plan.stages for _ in part.loss.parameters()):
         write_tensors(place / "treatment.safetensors", state.best_loss)
-    write_table(place / "predictions.parquet", _predictions(run, job))
+    return {"selected_epoch": state.best.epoch, "selected_score": state.best.score, "epochs": state.epoch}
 
 
-def _predictions(run: Run, job: Job) -> pd.DataFrame:
+def _adopted(folder: ExperimentFolder, job: Job, run: Run, twin: Run) -> dict[str, Any]:
+    """Take over what the twin's training left; facts for the record."""
+    place, source = folder.run(run.name), folder.run(twin.name)
+    place.mkdir(parents=True, exist_ok=True)
+    for name in ("weights.safetensors", "treatment.safetensors"):
+        if (source / name).exists():
+            copy_file(source / name, place / name)
+    write_json(place / "audit.json", {**read_json(source / "audit.json"), "weights_from": twin.name})
+    history = pd.read_parquet(source / "history.parquet").assign(run=run.name, arm=run.arm)
+    write_table(place / "history.parquet", history)
+    job.network.module.load_state_dict(read_weights(place / "weights.safetensors")[0])
+    record = read_json(source / "run.json")
+    return {"weights_from": twin.name, **{key: record[key] for key in ("selected_epoch", "selected_score", "epochs")}}
+
+
+def _predictions(run: Run, job: Job, adjustment: AffineLogits | None) -> pd.DataFrame:
     data = job.data
     tables = []
     for split in _PREDICTED:
         rows = data.rows(split)
-        logits = predict(job.network, data.pixels, rows)
+        logits = predict_adjusted(job.network, job.plan, data.pixels, rows)
+        if adjustment is not None:
+            logits = adjustment(logits).astype(np.float32)
         tables.append(_long(run.name, data, split, rows, logits))
     return pd.concat(tables, ignore_index=True)
 
@@ -119,11 +150,9 @@ def _long(
 
 
 def _write_record(
-    folder: ExperimentFolder, config: ExperimentConfig, run: Run, job: Job, proof: dict[str, Any]
+    folder: ExperimentFolder, config: ExperimentConfig, run: Run, job: Job, facts: dict[str, Any]
 ) -> None:
-    data, state = job.data, proof["best"]
-    count = data.rows("train").size
-    treatment = config.treatment(run.arm)
+    data, treatment = job.data, config.treatment(run.arm)
     record = {
         "run": run.name,
         "arm": run.arm,
@@ -139,11 +168,8 @@ def _write_record(
             for lens in ("alignment", "dissection")
             if getattr(config.lenses, lens) is not None
         },
-        "initial_weights": proof["weights"],
-        "batch_order": order_digest(count, run.seed, config.training.epochs, job.draw_weights),
-        "selected_epoch": state.best.epoch,
-        "selected_score": state.best.score,
-        "epochs": state.epoch,
+        "lr": job.settings.lr,
+        **facts,
         "versions": versions(),
         "hardware": hardware(),
     }

@@ -30,7 +30,7 @@ _METRICS = (
 )
 
 
-def performance_samples(test: TestSet, grid: RunGrid, logits: NDArray[np.float32]) -> Iterator[MetricSamples]:
+def performance_samples(test: TestSet, grid: RunGrid, logits: NDArray[np.floating]) -> Iterator[MetricSamples]:
     """Values of the performance lens.
 
     Args:
@@ -43,7 +43,7 @@ def performance_samples(test: TestSet, grid: RunGrid, logits: NDArray[np.float32
         yield from with_means(cells, len(test.image_ids))
 
 
-def _cell(test: TestSet, grid: RunGrid, scores: NDArray[np.float32], number: int, metric: _Metric) -> MetricSamples:
+def _cell(test: TestSet, grid: RunGrid, scores: NDArray[np.floating], number: int, metric: _Metric) -> MetricSamples:
     labels = test.targets[:, number]
     positive, negative = labels == 1, labels == 0
     positives, negatives = test.label_patients(number)

@@ -38,17 +38,26 @@ def planned_runs(config: ExperimentConfig, data: ExperimentData) -> tuple[Run, .
 def run_hash(config: ExperimentConfig, data: ExperimentData, arm: str, seed: int) -> str:
     """Hash of all that decides a run's weights."""
     treatment = config.treatment(arm)
+    own_rate = {} if treatment.lr is None else {"lr": treatment.lr}
     return digest(
         {
             **identity(config, data),
-            "treatment": {"name": treatment.name, "settings": treatment.settings},
+            "treatment": {"name": treatment.name, "settings": treatment.settings, **own_rate},
             "seed": seed,
         }
     )
 
 
+def folder_identity(config: ExperimentConfig, data: ExperimentData) -> dict[str, Any]:
+    """What stands for a whole experiment folder; a change is refused.
+
+    A search renames every run and keeps the arms' labels, so a folder is either searched, in one way, or not at all.
+    """
+    return {**identity(config, data), "tune": dump_config(config)["tune"]}
+
+
 def identity(config: ExperimentConfig, data: ExperimentData) -> dict[str, Any]:
-    """What all runs of one experiment folder share; a change is refused."""
+    """What all runs of one experiment folder share, and their hash covers."""
     content = dump_config(config)
     view = {key: value for key, value in content["data"].items() if key not in {"root", "cache"}}
     model = content["model"]

@@ -32,13 +32,16 @@ from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.fitting import fresh_network
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.lens_samples import metric_name
-from tailscope.experiment.plan import identity
+from tailscope.experiment.plan import folder_identity
+from tailscope.experiment.preconditions import treatment_problems
 from tailscope.experiment.provenance import provenance
 from tailscope.experiment.reading import config_yaml
+from tailscope.experiment.roles import roles_of
 from tailscope.experiment.saliency import annotated_test_pairs
+from tailscope.experiment.tuning import search_problems
 from tailscope.models import CoarseGridWarning, Layer, find_layer
 from tailscope.stats import ComparisonSettings
-from tailscope.training import require_runnable, require_score
+from tailscope.training import require_score
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progr
     dataset = open_dataset(config)
     with progress.task("reading images", len(dataset.images)) as advance:
         data = prepare(dataset, config.data.view(), config.data.cache or folder.cache, steps(advance))
-    _require_counts(config, data)
+    _require_counts(config, data, folder)
     layers, coarse = _find_layers(config, data)
     grouping = [group_note(data.counts.prevalences)]
     notes = tuple(note for note in (*data.notes, *_cautions(config, data), *grouping, *coarse) if note)
@@ -89,7 +92,7 @@ def open_folder(
         MismatchError: The folder holds results for other data, another model or another training.
     """
     require_same_experiment(prepared, asked, folder)
-    write_json(folder.path / "identity.json", identity(asked, prepared.data))
+    write_json(folder.path / "identity.json", folder_identity(asked, prepared.data))
     write_text(folder.config, config_yaml(asked))
     _write_tables(prepared.data, folder)
     _write_provenance(provenance(asked, prepared.data, plan), folder)
@@ -103,7 +106,7 @@ def require_same_experiment(prepared: Prepared, asked: ExperimentConfig, folder:
     """
     record = folder.path / "identity.json"
     if record.exists():
-        _require_same(read_json(record), identity(asked, prepared.data), folder)
+        _require_same(read_json(record), folder_identity(asked, prepared.data), folder)
 
 
 def class_table(data: ExperimentData) -> pd.DataFrame:
@@ -149,7 +152,7 @@ def steps(advance: Advance) -> Callable[[int, int], None]:
     return progress
 
 
-def _require_counts(config: ExperimentConfig, data: ExperimentData) -> None:
+def _require_counts(config: ExperimentConfig, data: ExperimentData, folder: ExperimentFolder) -> None:
     problems = []
     for split in ("train", "val", "test"):
         if not data.rows(split).size:
@@ -158,11 +161,11 @@ def _require_counts(config: ExperimentConfig, data: ExperimentData) -> None:
         require_score(data.targets[data.rows("val")])
     except InputError as error:
         problems.append(str(error))
-    for treatment in config.treatments:
-        try:
-            require_runnable(treatment.build()(data.counts))
-        except InputError as error:
-            problems.append(f"arm {treatment.arm!r}: {error}")
+    for arm in config.arms:
+        problems += [f"arm {arm!r}: {problem}" for problem in treatment_problems(config, data, arm)]
+    if not problems:
+        roles_of(config, data.counts)
+        problems += search_problems(config, data, folder)
     if problems:
         raise DataError(problems)
 
@@ -192,6 +195,11 @@ def _with_layers(config: ExperimentConfig, layers: dict[str, Layer]) -> Experime
 
 def _require_same(before: dict[str, object], now: dict[str, object], folder: ExperimentFolder) -> None:
     changed = [key for key in now if canonical_json(before.get(key)) != canonical_json(now[key])]
+    if changed == ["tune"] and now["tune"] is None:
+        raise MismatchError(
+            f"{folder.path} holds an experiment whose arms are searched; go on with --tune (or the same `tune` "
+            "section), or choose another --out"
+        )
     if changed:
         raise MismatchError(
             f"{folder.path} holds an experiment with other {', '.join(changed)}; added arms, seeds and lenses extend a "

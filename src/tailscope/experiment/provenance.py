@@ -58,6 +58,7 @@ def analysis_plan(config: ExperimentConfig, settings: ComparisonSettings) -> dic
         "control": config.compare.control,
         "arms": list(config.arms),
         "seeds": list(config.seeds),
+        "tune": content["tune"],
         "lenses": content["lenses"],
         "compare": content["compare"],
         "statistics": {name: getattr(settings, name) for name in settings.__dataclass_fields__},

@@ -23,6 +23,8 @@ VIEWS = {
     "estimates": "estimates.parquet",
     "findings": "findings.parquet",
     "hidden_differences": "hidden_differences.parquet",
+    "ensembles": "ensembles.parquet",
+    "tuning": "tuning.parquet",
 }
 
 

@@ -23,13 +23,14 @@ _EXPECTED = {
 _PATHS = {"data": ("root", "cache"), "model": ("path",)}
 
 
-def load_config(path: Path, overrides: tuple[str, ...] = ()) -> ExperimentConfig:
+def load_config(path: Path, overrides: tuple[str, ...] = (), *, tune: bool = False) -> ExperimentConfig:
     """Read and validate a configuration; its relative paths are relative to its file.
 
     Args:
         path: A YAML file.
         overrides: ``key.key=value`` each, the value in YAML, applied before validation; paths in them are relative
             to the working directory.
+        tune: Search each arm's learning rate and main parameter; a ``tune`` section that is there is kept.
 
     Returns:
         The configuration with absolute paths.
@@ -48,6 +49,8 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> ExperimentConfig
         given = stated.get(section)
         if isinstance(given, dict):
             content[section].update({key: given[key] for key in keys if key in given})
+    if tune and content.get("tune") is None:
+        content["tune"] = {}
     return validate_config(content)
 
 
@@ -120,7 +123,9 @@ def _apply(content: dict[str, Any], override: str) -> None:
     *parents, last = address.split(".")
     place = content
     for key in parents:
-        place = place.setdefault(key, {})
+        if place.get(key) is None:
+            place[key] = {}  # a section that is off is turned on
+        place = place[key]
         if not isinstance(place, dict):
             raise ConfigurationError(f"--set {override!r}: `{key}` holds no keys of its own; set it as a whole")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,16 @@ import pandas as pd
 from tailscope import __version__
 from tailscope.alignment import METRICS
 from tailscope.core import ExperimentData, read_json
+from tailscope.experiment.audit_tables import audit_table, draw_table, gradient_shares
 from tailscope.experiment.comparing import Comparison
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.gallery import gallery_cases
 from tailscope.experiment.lens_samples import metric_name
 from tailscope.experiment.preparing import Prepared, class_table
 from tailscope.experiment.reading import public_yaml
+from tailscope.experiment.roles import Roles
 from tailscope.experiment.saliency import annotated_test_pairs
-from tailscope.experiment.test_set import RunGrid
+from tailscope.experiment.test_set import Grids, RunGrid
 from tailscope.experiment.units import layer_path
 from tailscope.report import ReportContent
 from tailscope.stats import AGGREGATES
@@ -27,10 +30,10 @@ _ATTAINABLE_PAIRS = 32  # per class; the mean over more moves in the third decim
 
 
 def report_content(
-    folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, comparison: Comparison
+    folder: ExperimentFolder, prepared: Prepared, grids: Grids, roles: Roles, comparison: Comparison
 ) -> ReportContent:
     """Everything that the page shows, read from the artifacts of an experiment."""
-    config, data = prepared.config, prepared.data
+    config, data, grid = prepared.config, prepared.data, grids.compared
     classes = class_table(data)
     groups = dict(zip(classes["class"], classes["group"], strict=True))
     has_units = config.lenses.dissection is not None
@@ -44,7 +47,15 @@ def report_content(
         seeds=grid.seeds,
         notes=prepared.notes,
         settings_yaml=public_yaml(config),
-        provenance={**read_json(folder.provenance), **_fairness(folder, grid), "seconds": read_json(folder.timings)},
+        identical={**roles.monotone, **roles.outside},
+        calibrated_only=tuple(roles.monotone),
+        ensembles=_table(folder.path / "ensembles.parquet") if roles.ensembles else None,
+        tuning=_table(folder.path / "tuning.parquet"),
+        provenance={
+            **read_json(folder.provenance),
+            **_fairness(folder, grids.every),
+            "seconds": read_json(folder.timings),
+        },
         test_images=int(data.rows("test").size),
         margin=config.compare.equivalence_margin,
         lens_margin=config.compare.lens_margin,
@@ -57,7 +68,9 @@ def report_content(
         units=_units(folder, grid, comparison.estimates) if has_units else None,
         layers=_layers(folder, grid) if has_units else None,
         history=pd.concat([pd.read_parquet(folder.run(run) / "history.parquet") for run in grid.names]),
-        audit=_audit(folder, grid),
+        audit=audit_table(folder, grids.every),
+        gradient_shares=gradient_shares(folder, grid),
+        draws=draw_table(folder, grid),
         gallery=gallery_cases(folder, data, grid, groups, method) if has_maps else (),
     )
 
@@ -164,23 +177,5 @@ def _layers(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:
     return frame.groupby(["arm", "layer", "grid"], as_index=False, sort=False)[["units", "live", "dead"]].mean()
 
 
-def _audit(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:
-    """One row per run: how many images were drawn, and how hard the loss pulls relative to control."""
-    records = []
-    for run, arm in grid.arm_of.items():
-        audit = read_json(folder.run(run) / "audit.json")
-        sampling, gradient = audit["sampling"], audit["gradients"]["initial"]
-        seed = read_json(folder.run(run) / "run.json")["seed"]
-        records.append(
-            {
-                "arm": arm,
-                "seed": seed,
-                "images drawn in an epoch": sampling["images_drawn"],
-                "expected": round(sampling["images_drawn_expected"]),
-                "of": sampling["images"],
-                "loss at start": gradient["loss"],
-                "times control's": gradient["loss_ratio"],
-                "selected epoch": read_json(folder.run(run) / "run.json")["selected_epoch"] + 1,
-            }
-        )
-    return pd.DataFrame(records)
+def _table(path: Path) -> pd.DataFrame | None:
+    return pd.read_parquet(path) if path.exists() else None

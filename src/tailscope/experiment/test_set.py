@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tailscope.core import ExperimentData, child_seed, class_groups
 from tailscope.experiment.plan import Run
+from tailscope.experiment.roles import Roles
 from tailscope.stats import Resamples, cluster_resamples
 
 
@@ -106,3 +107,24 @@ class RunGrid:
     def by_arm(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(A·S, …) values to (A, S, …)."""
         return values.reshape(len(self.arms), len(self.seeds), *values.shape[1:])
+
+
+@dataclass(frozen=True)
+class Grids:
+    """The runs by the part they play; see :class:`~tailscope.experiment.roles.Roles`.
+
+    Args:
+        every: All runs.
+        compared: Runs of the arms whose networks are looked into.
+        outside: Arms among these that take part in no family, with the reason.
+    """
+
+    every: RunGrid
+    compared: RunGrid
+    outside: dict[str, str]
+
+    @classmethod
+    def of(cls, runs: tuple[Run, ...], roles: Roles, seeds: tuple[int, ...]) -> Grids:
+        """Sort planned runs by role."""
+        every = tuple(dict.fromkeys((*roles.compared, *roles.monotone)))
+        return cls(RunGrid.of(runs, every, seeds), RunGrid.of(runs, roles.compared, seeds), roles.outside)

@@ -93,7 +93,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Listing:
-    """Items of a list, numbered or not; or text as typed, folded away under a title."""
+    """Items of a list: bullets, numbers, or folded away under the title; or typed, text as it is, folded too."""
 
     kind: ClassVar[str] = "listing"
     items: tuple[str, ...]
@@ -111,6 +111,11 @@ class Section:
     name: str
     title: str
     blocks: tuple[Block, ...]
+
+
+def not_shown(why: str) -> Paragraph:
+    """What is said in the place of something that could not be shown."""
+    return Paragraph(f"Not shown: {why}.", is_empty_notice=True)
 
 
 def word(value: Any, style: str = "text") -> Cell:

@@ -6,32 +6,31 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from tailscope.report import figures, tables
-from tailscope.report.blocks import Block, Cell, Listing, Paragraph, Section, Table
+from tailscope.report.blocks import Block, Cell, Listing, Paragraph, Section, Table, not_shown
 from tailscope.report.blocks import Figure as FigureBlock
 from tailscope.report.content import ReportContent
+from tailscope.report.differences import difference_tables
 from tailscope.report.frames import (
     AGGREGATES,
     ALIGNMENT_COLUMNS,
     CLASS_COLUMNS,
-    ESTIMATE_COLUMNS,
     FINDING_COLUMNS,
     HIDDEN_COLUMNS,
     HISTORY_COLUMNS,
     LAYER_COLUMNS,
     UNIT_COLUMNS,
-    class_order,
     filled,
     float_of,
     ranked,
     rows_of,
     text_of,
 )
-from tailscope.report.numbers import decimal, plural
+from tailscope.report.numbers import decimal, listed, plural
+from tailscope.report.selection import by_class, class_names
 from tailscope.report.summary import three_sentences, verdict_kind, why_not_compared
-from tailscope.report.words import PERFORMANCE_METRICS, metric_name
+from tailscope.report.treatments import failed_audits
+from tailscope.report.words import metric_name
 
 Rows = list[dict[str, Any]]
 
@@ -59,15 +58,26 @@ def summary(content: ReportContent) -> Section:
         "“Undecided” is not “no difference”: it means that these data and seeds can show neither a difference nor its "
         f"absence. “Equivalent” means that the 90 % interval lies within ±{decimal(content.margin, 2)}."
     )
-    return Section("found", "What was found", (Listing(sentences, "numbers"), reminder))
+    blocks = (Listing(sentences, "numbers"), reminder, *failed_audits(content), *_uncounted(content))
+    return Section("found", "What was found", blocks)
+
+
+def _uncounted(content: ReportContent) -> tuple[Block, ...]:
+    names = list(content.identical)
+    if not names:
+        return ()
+    verb = "is not counted here: it ranks" if len(names) == 1 else "are not counted here: they rank"
+    return (Paragraph(f"{listed(names, limit=len(names))} {verb} as another arm by construction (see Treatments)."),)
 
 
 def data(content: ReportContent) -> Section:
     """Data and imbalance."""
-    rows = _by_class(content, content.class_table, CLASS_COLUMNS)
+    rows = by_class(content, content.class_table, CLASS_COLUMNS)
     if not rows:
-        return Section("data", "Data and imbalance", _with_notes(content, [_empty("no class counts were handed over")]))
-    chart = figures.imbalance_chart(rows, _order(content))
+        return Section(
+            "data", "Data and imbalance", _with_notes(content, [not_shown("no class counts were handed over")])
+        )
+    chart = figures.imbalance_chart(rows, class_names(content))
     caption = (
         "Positive images per class, on a logarithmic axis: filled marks are training images, hollow marks test images; "
         "colour and shape give the group. Classes run from frequent to rare. The further left a hollow mark, the wider "
@@ -78,34 +88,13 @@ def data(content: ReportContent) -> Section:
     )
 
 
-def performance(content: ReportContent) -> Section:
-    """How well the arms rank and calibrate, and how they differ from control."""
-    rows = [row for row in _by_class(content, content.estimates, ESTIMATE_COLUMNS) if row["lens"] == "performance"]
-    if not rows:
-        return Section("performance", "Performance", (_empty("no performance estimate was handed over"),))
-    blocks: list[Block] = []
-    main = _present(rows, PERFORMANCE_METRICS)
-    panels = [(metric_name(metric), [row for row in rows if row["metric"] == metric]) for metric in main]
-    if panels:
-        caption = (
-            "Performance per class and arm: marks are means over seeds, lines 95 % intervals. Read each class across: "
-            "arms whose marks lie closer together than the lines are long cannot be told apart by eye; the table of "
-            "differences compares them image by image."
-        )
-        blocks.append(FigureBlock(caption, figures.interval_chart(panels, _order(content), content.arms)))
-    for metric in _metrics(rows, first=PERFORMANCE_METRICS):
-        mine = [row for row in rows if row["metric"] == metric]
-        blocks.append(tables.estimates(metric, mine, _order(content), content.arms, is_open=metric in main))
-    return Section("performance", "Performance", (*blocks, *_differences(content, {"performance"}, main)))
-
-
 def alignment(content: ReportContent) -> Section:
     """Does saliency lie where the expert drew, beyond chance?"""
     title = "Alignment of saliency and annotation"
-    rows = _by_class(content, content.alignment, ALIGNMENT_COLUMNS)
+    rows = by_class(content, content.alignment, ALIGNMENT_COLUMNS)
     if not rows:
         why = "no pair of saliency map and annotation was measured (no annotations, or the lens was not asked for)"
-        return Section("alignment", title, (_empty(why), *_differences(content, {"alignment"}, ())))
+        return Section("alignment", title, (not_shown(why), *difference_tables(content, {"alignment"}, ())))
     blocks: list[Block] = []
     keys = list(dict.fromkeys((text_of(row["metric"]), text_of(row["method"])) for row in rows))
     keys.sort(key=lambda key: key[0] != "mass_inside")
@@ -117,40 +106,42 @@ def alignment(content: ReportContent) -> Section:
         "dashed line the maps know no more about the place of the finding than an uninformed map; right of it they do."
     )
     panel = (f"{metric_name(first[0])}, excess over chance", shown)
-    blocks.append(FigureBlock(caption, figures.interval_chart([panel], _order(content), content.arms, has_zero=True)))
+    blocks.append(
+        FigureBlock(caption, figures.interval_chart([panel], class_names(content), content.arms, has_zero=True))
+    )
     best = tables.attainable(rows)
     blocks.extend([best] if best.rows else [])
     blocks.extend(tables.alignment(*key, groups[key], is_open=key == first) for key in keys)
-    return Section("alignment", title, (*blocks, *_differences(content, {"alignment"}, ("mass_inside",))))
+    return Section("alignment", title, (*blocks, *difference_tables(content, {"alignment"}, ("mass_inside",))))
 
 
 def units(content: ReportContent) -> Section:
     """What single units respond to."""
     title = "Units and concepts"
-    rows = _by_class(content, content.units, UNIT_COLUMNS)
+    rows = by_class(content, content.units, UNIT_COLUMNS)
     layers = rows_of(ranked(filled(content.layers, LAYER_COLUMNS), "arm", content.arms))
     if not rows:
         why = "no unit was compared with an annotation (no annotations, or the lens was not asked for)"
-        blocks: tuple[Block, ...] = (_empty(why), *([tables.layers(layers)] if layers else []))
-        return Section("units", title, (*blocks, *_differences(content, {"dissection", "representation"}, ())))
+        blocks: tuple[Block, ...] = (not_shown(why), *([tables.layers(layers)] if layers else []))
+        return Section("units", title, (*blocks, *difference_tables(content, {"dissection", "representation"}, ())))
     caption = (
         "How well the best unit of the layer marks each class, beyond its null, per arm with 95 % intervals. At the "
         "dashed line no unit answers to the class better than to other patients' annotations."
     )
     panel = ("matched IoU of the best unit, minus its null", [{**row, "value": row["crossfit"]} for row in rows])
     found: list[Block] = [
-        FigureBlock(caption, figures.interval_chart([panel], _order(content), content.arms, has_zero=True))
+        FigureBlock(caption, figures.interval_chart([panel], class_names(content), content.arms, has_zero=True))
     ]
     found.append(tables.units(rows))
-    found.extend([tables.layers(layers)] if layers else [_empty("no layer summary was handed over")])
-    differences = _differences(content, {"dissection", "representation"}, ("best_iou_matched",))
+    found.extend([tables.layers(layers)] if layers else [not_shown("no layer summary was handed over")])
+    differences = difference_tables(content, {"dissection", "representation"}, ("best_iou_matched",))
     return Section("units", title, (*found, *differences))
 
 
 def hidden(content: ReportContent) -> Section:
     """The differences that AUROC and AP hide."""
     title = "Hidden differences"
-    rows = _by_class(content, content.hidden, HIDDEN_COLUMNS)
+    rows = by_class(content, content.hidden, HIDDEN_COLUMNS)
     blocks: list[Block] = []
     panels = _hidden_panels(content, rows)
     if panels:
@@ -169,7 +160,7 @@ def hidden(content: ReportContent) -> Section:
                 tables.hidden(kind.capitalize() if len(mine) == 1 else f"{kind.capitalize()}s", kind_caption, mine)
             )
     if not rows:
-        blocks.append(_empty(_why_nothing_hidden(content)))
+        blocks.append(not_shown(_why_nothing_hidden(content)))
     return Section("hidden", title, tuple(blocks))
 
 
@@ -184,20 +175,14 @@ def provenance(content: ReportContent) -> Section:
         )
         blocks.append(FigureBlock(caption, figures.history_chart(history, content.arms)))
     else:
-        blocks.append(_empty("no training history was handed over (brought checkpoints have none)"))
-    audit = rows_of(content.audit) if content.audit is not None else []
-    if audit:
-        caption = "Audit of the treatments, one row per run: what the sampler and the loss really did."
-        blocks.append(tables.plain(audit, caption, "Treatment audit"))
-    else:
-        blocks.append(_empty("no treatment audit was handed over"))
+        blocks.append(not_shown("no training history was handed over (brought checkpoints have none)"))
     facts = _flat(content.provenance)
     if facts:
         caption = "Versions, hardware, seeds, timings and fingerprints. Equal fingerprints mean equal inputs."
         lines = tuple((Cell(name), Cell(value)) for name, value in facts)
         blocks.append(Table(caption, ("fact", "value"), lines, title="Facts", is_open=False))
     else:
-        blocks.append(_empty("no provenance was handed over"))
+        blocks.append(not_shown("no provenance was handed over"))
     if content.settings_yaml:
         blocks.append(Listing((content.settings_yaml,), "typed", "Configuration as resolved"))
     return Section("provenance", "Provenance", tuple(blocks))
@@ -208,24 +193,8 @@ def _with_notes(content: ReportContent, blocks: list[Block]) -> tuple[Block, ...
     return (*blocks, *notes)
 
 
-def _differences(content: ReportContent, lenses: set[str], is_open: tuple[str, ...]) -> tuple[Block, ...]:
-    rows = [row for row in _by_class(content, content.findings, FINDING_COLUMNS) if row["lens"] in lenses]
-    if not rows:
-        why = why_not_compared(content.arms, content.seeds) or "no comparison of this lens was handed over"
-        return (_empty(f"no arm is compared with control here, because {why}"),)
-    return tuple(
-        tables.differences(
-            metric,
-            [row for row in rows if row["metric"] == metric],
-            content.margin if "performance" in lenses else content.lens_margin,
-            is_open=metric in is_open,
-        )
-        for metric in _metrics(rows, first=PERFORMANCE_METRICS)
-    )
-
-
 def _hidden_panels(content: ReportContent, listed: Rows) -> list[tuple[str, Rows]]:
-    found = _by_class(content, content.findings, FINDING_COLUMNS)
+    found = by_class(content, content.findings, FINDING_COLUMNS)
     auroc = {(row["class"], row["arm"]): float_of(row["difference"]) for row in found if row["metric"] == "auroc"}
     named = {(row["class"], row["arm"], row["lens"]) for row in listed}
     panels: dict[str, Rows] = {}
@@ -252,35 +221,12 @@ def _why_nothing_hidden(content: ReportContent) -> str:
     if why:
         return f"no cell can be called a hidden difference, because {why}"
     found = rows_of(filled(content.findings, FINDING_COLUMNS))
+    found = [row for row in found if verdict_kind(row["verdict"]) != "identical"]
     undecided = sum(verdict_kind(row["verdict"]) == "undecided" for row in found)
     return (
         "no cell meets the criteria of a hidden difference or of a candidate; this does not show that there is none: "
         f"{plural(undecided, 'comparison')} of {len(found):,} {'is' if undecided == 1 else 'are'} undecided"
     )
-
-
-def _by_class(content: ReportContent, frame: pd.DataFrame | None, columns: tuple[str, ...]) -> Rows:
-    table = filled(frame, columns)
-    if "arm" in columns:
-        table = ranked(table, "arm", content.arms)
-    return rows_of(ranked(table, "class", (*AGGREGATES, *_order(content))))
-
-
-def _order(content: ReportContent) -> tuple[str, ...]:
-    return class_order(content.class_table, content.estimates, content.alignment, content.units, content.findings)
-
-
-def _metrics(rows: Rows, first: tuple[str, ...]) -> list[str]:
-    names = dict.fromkeys(text_of(row["metric"]) for row in rows)
-    return sorted(names, key=lambda name: first.index(name) if name in first else len(first))
-
-
-def _present(rows: Rows, metrics: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(metric for metric in metrics if any(row["metric"] == metric for row in rows))
-
-
-def _empty(why: str) -> Paragraph:
-    return Paragraph(f"Not shown: {why}.", is_empty_notice=True)
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:

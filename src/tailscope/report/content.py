@@ -77,7 +77,18 @@ class ReportContent:
             reason.
         layers: arm, layer, units, dead, live, grid.
         history: run, arm, seed, epoch, train_loss, val_auroc.
-        audit: One row per run; every column is shown.
+        audit: One row per run: arm, seed, verdict, sentence, problems (a list of check, verdict and sentence of every
+            check that did not pass), allowed, weights_from (an arm), images, images_drawn, images_drawn_expected,
+            loss_ratio, gradient_norm_ratio, trained_norm_ratio, lr, selected_epoch.
+        gradient_shares: arm, moment (start, end), group, share, share_control.
+        draws: arm, class, prevalence, expected, realised: shares of the images, and of the draws of an epoch.
+        identical: Arms that rank as control or as another arm by construction, with the reason.
+        calibrated_only: Of these, arms that adjust the logits of another arm and are judged by calibration only; their
+            estimates stand beside those of ``arms``.
+        ensembles: metric, class, group, arm, value, lo, hi, difference, difference_lo, difference_hi; control's
+            ensemble first.
+        tuning: One row per trial: arm, trial, lr, parameter, value, score (validation), epoch, selected, at_edge (text,
+            empty where not), reason (why a trial has no score).
         gallery: Cases in the order of display.
     """
 
@@ -102,4 +113,10 @@ class ReportContent:
     layers: pd.DataFrame | None = None
     history: pd.DataFrame | None = None
     audit: pd.DataFrame | None = None
+    gradient_shares: pd.DataFrame | None = None
+    draws: pd.DataFrame | None = None
+    identical: Mapping[str, str] = field(default_factory=dict)
+    calibrated_only: tuple[str, ...] = ()
+    ensembles: pd.DataFrame | None = None
+    tuning: pd.DataFrame | None = None
     gallery: tuple[GalleryCase, ...] = ()

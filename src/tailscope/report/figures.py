@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 import altair as alt
-import vl_convert
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from tailscope.report.drawing import COLOURS, SHAPES, SPARSE, WIDTH, Rows, arm_encodings, inline, line_encodings, svg
 from tailscope.report.frames import GROUPS, float_of, text_of
 
-# Okabe and Ito (yellow darkened), then three of Tol's muted colours: apart for the common kinds of colour blindness.
-COLOURS = (
-    "#222222", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#882255", "#999933", "#6A3D9A",
-)  # fmt: skip
-SHAPES = (
-    "circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left",
-)  # fmt: skip
-_FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
-_CONFIG = {
-    "aria": False,
-    "font": _FONT,
-    "axis": {
-        "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "gridColor": "#e4e4e4",
-        "domainColor": "#555", "tickColor": "#555", "labelLimit": 220,
-    },
-    "legend": {"labelFontSize": 11, "titleFontSize": 11, "labelLimit": 320, "symbolSize": 60},
-    "header": {"labelFontSize": 11},
-    "title": {"fontSize": 12, "fontWeight": "bold", "anchor": "start"},
-    "view": {"stroke": None},
-}  # fmt: skip
-
-Rows = list[dict[str, Any]]
-
-_SPARSE = alt.Axis(tickCount=6, labelFlush=False, labelOverlap="greedy")
+_MANY = 6  # arms; beyond them rows move closer together
 
 
 def imbalance_chart(rows: Rows, order: tuple[str, ...]) -> Markup:
     """Positives per class on a logarithmic axis: training (filled, by group) and test (hollow)."""
-    data = _inline([
+    data = inline([
         {"class": text_of(row["class"]), "group": text_of(row["group"]), "split": split, "n": float_of(row[column])}
         for row in rows
         for split, column in (("training", "train_positives"), ("test", "test_positives"))
@@ -59,8 +35,8 @@ def imbalance_chart(rows: Rows, order: tuple[str, ...]) -> Markup:
         .mark_rule(color="#c4c4c4")
         .encode(x=alt.X("low:Q", title="positive images (logarithmic)"), x2="high:Q", y=y)
     )
-    return _svg(
-        alt.layer(link, train, test).properties(width=760, height=_height(len(order), 1)), "Positives per class"
+    return svg(
+        alt.layer(link, train, test).properties(width=WIDTH, height=_height(len(order), 1)), "Positives per class"
     )
 
 
@@ -75,36 +51,37 @@ def interval_chart(
         arms: Control first; colours and shapes follow this order.
         has_zero: Draw a dashed line at zero.
     """
-    width = 760 if len(panels) == 1 else 390
-    charts = [_interval_panel(title, _values(rows, order), order, arms) for title, rows in panels]
+    width = WIDTH if len(panels) == 1 else 390
+    charts = [_interval_panel(title, _values(rows, order, arms), order, arms) for title, rows in panels]
     height = _height(len(order), len(arms))
     layered = [alt.layer(_zero_line(), *chart) if has_zero else alt.layer(*chart) for chart in charts]
     sized = [chart.properties(width=width, height=height) for chart in layered]
     whole = sized[0] if len(sized) == 1 else alt.hconcat(*sized, spacing=18)
-    return _svg(whole, "; ".join(title for title, _ in panels))
+    return svg(whole, "; ".join(title for title, _ in panels))
 
 
-def _values(rows: Rows, order: tuple[str, ...]) -> Rows:
+def _values(rows: Rows, order: tuple[str, ...], arms: tuple[str, ...]) -> Rows:
     return [
         {"class": text_of(row["class"]), "arm": text_of(row["arm"]), **_ends(row)}
         for row in rows
-        if text_of(row["class"]) in order and math.isfinite(float_of(row["value"]))
+        if text_of(row["class"]) in order and text_of(row["arm"]) in arms and math.isfinite(float_of(row["value"]))
     ]
 
 
 def _interval_panel(title: str, values: Rows, order: tuple[str, ...], arms: tuple[str, ...]) -> tuple[Any, Any]:
-    data = _inline(values)
-    colour, shape = _arm_encodings(arms)
+    data = inline(values)
+    colour, shape = arm_encodings(arms)
     y = alt.Y("class:N", title=None, scale=alt.Scale(domain=list(order), paddingInner=0.25), axis=alt.Axis(grid=True))
     base = alt.Chart(data).encode(y=y, yOffset=alt.YOffset("arm:N", scale=alt.Scale(domain=list(arms))), color=colour)
-    whole_axis = alt.X("lo:Q", title=title, axis=_SPARSE, scale=alt.Scale(zero=False))
-    rule = base.mark_rule(strokeWidth=1.6).encode(x=whole_axis, x2="hi:Q")
-    dot = base.mark_point(filled=True, size=42, opacity=1).encode(x="value:Q", shape=shape)
+    whole_axis = alt.X("lo:Q", title=title, axis=SPARSE, scale=alt.Scale(zero=False))
+    is_tight = len(arms) > _MANY
+    rule = base.mark_rule(strokeWidth=1.2 if is_tight else 1.6).encode(x=whole_axis, x2="hi:Q")
+    dot = base.mark_point(filled=True, size=26 if is_tight else 42, opacity=1).encode(x="value:Q", shape=shape)
     return rule, dot
 
 
 def _zero_line() -> Any:
-    return alt.Chart(_inline([{"x": 0}])).mark_rule(color="#444", strokeDash=[4, 3]).encode(x="x:Q")
+    return alt.Chart(inline([{"x": 0}])).mark_rule(color="#444", strokeDash=[4, 3]).encode(x="x:Q")
 
 
 def hidden_chart(panels: list[tuple[str, Rows]], arms: tuple[str, ...], margins: tuple[float, float]) -> Markup:
@@ -117,16 +94,16 @@ def hidden_chart(panels: list[tuple[str, Rows]], arms: tuple[str, ...], margins:
     """
     charts = [_hidden_panel(title, rows, arms, margins).properties(width=380, height=280) for title, rows in panels]
     whole = charts[0] if len(charts) == 1 else alt.hconcat(*charts, spacing=24)
-    return _svg(whole, "Difference in AUROC against difference in a lens")
+    return svg(whole, "Difference in AUROC against difference in a lens")
 
 
 def _hidden_panel(title: str, rows: Rows, arms: tuple[str, ...], margins: tuple[float, float]) -> Any:
-    data = _inline(rows)
-    colour, shape = _arm_encodings(arms, first=1)
-    bands = _inline([{"a": -margins[0], "b": margins[0], "c": -margins[1], "d": margins[1]}])
+    data = inline(rows)
+    colour, shape = arm_encodings(arms, arms[1:])
+    bands = inline([{"a": -margins[0], "b": margins[0], "c": -margins[1], "d": margins[1]}])
     upright = alt.Chart(bands).mark_rect(color="#bbb", opacity=0.35).encode(x="a:Q", x2="b:Q")
     level = alt.Chart(bands).mark_rect(color="#bbb", opacity=0.35).encode(y="c:Q", y2="d:Q")
-    x = alt.X("auroc_difference:Q", title="AUROC, treatment − control", axis=_SPARSE)
+    x = alt.X("auroc_difference:Q", title="AUROC, treatment − control", axis=SPARSE)
     base = alt.Chart(data).encode(x=x, y=alt.Y("difference:Q", title=title))
     dots = base.mark_point(filled=True, size=55, opacity=0.9).encode(color=colour, shape=shape)
     labels = base.mark_text(align="left", dx=7, fontSize=10).encode(text="label:N")
@@ -136,9 +113,9 @@ def _hidden_panel(title: str, rows: Rows, arms: tuple[str, ...], margins: tuple[
 def history_chart(rows: Rows, arms: tuple[str, ...]) -> Markup:
     """Training loss and validation AUROC per epoch, one line per run."""
     panels = []
-    colour = _arm_encodings(arms)[0]
+    colour, dashes = line_encodings(arms)
     for column, title in (("train_loss", "training loss"), ("val_auroc", "validation macro AUROC")):
-        data = _inline([
+        data = inline([
             {"run": text_of(row["run"]), "arm": text_of(row["arm"]), "epoch": float_of(row["epoch"]),
              "y": float_of(row[column])}
             for row in rows if math.isfinite(float_of(row[column]))
@@ -148,33 +125,10 @@ def history_chart(rows: Rows, arms: tuple[str, ...]) -> Markup:
         lines = (
             alt.Chart(data)
             .mark_line(strokeWidth=1.4, point={"size": 14})
-            .encode(x=x, y=y, color=colour, detail="run:N")
+            .encode(x=x, y=y, color=colour, strokeDash=dashes, detail="run:N")
         )
         panels.append(lines.properties(width=390, height=200))
-    return _svg(alt.hconcat(*panels, spacing=24), "Training loss and validation AUROC per epoch")
-
-
-def look(number: int) -> tuple[str, str]:
-    """Colour and shape of arm ``number``: 63 different pairs for treatments, and one that only control has.
-
-    >>> look(0), look(1)
-    (('#222222', 'circle'), ('#0072B2', 'square'))
-    """
-    if number == 0:
-        return COLOURS[0], SHAPES[0]
-    return COLOURS[1 + (number - 1) % (len(COLOURS) - 1)], SHAPES[1 + (number - 1) % (len(SHAPES) - 1)]
-
-
-def _arm_encodings(arms: tuple[str, ...], first: int = 0) -> tuple[Any, Any]:
-    """Colour and shape of the arms from number ``first`` on: both, so that neither alone carries the meaning."""
-    names = list(arms[first:])
-    looks = [look(number) for number in range(first, len(arms))]
-    colours, shapes = [colour for colour, _ in looks], [shape for _, shape in looks]
-    legend = alt.Legend(orient="top", direction="horizontal", columns=4)
-    return (
-        alt.Color("arm:N", title=None, legend=legend, scale=alt.Scale(domain=names, range=colours)),
-        alt.Shape("arm:N", title=None, legend=legend, scale=alt.Scale(domain=names, range=shapes)),
-    )
+    return svg(alt.hconcat(*panels, spacing=24), "Training loss and validation AUROC per epoch")
 
 
 def _ends(row: dict[str, Any]) -> dict[str, float]:
@@ -184,16 +138,5 @@ def _ends(row: dict[str, Any]) -> dict[str, float]:
 
 
 def _height(classes: int, arms: int) -> int:
-    return max(60, classes * (8 + 10 * arms) if arms > 1 else classes * 22)
-
-
-def _inline(values: Rows) -> Any:
-    return alt.InlineData(values=values)
-
-
-def _svg(chart: Any, label: str) -> Markup:
-    """Draw, drop the namespaces that HTML does not need, and name the picture for screen readers."""
-    spec = chart.configure(**_CONFIG).to_dict()
-    drawn = vl_convert.vegalite_to_svg(spec)
-    bare = re.sub(r' xmlns(:xlink)?="[^"]*"', "", drawn)
-    return Markup(bare.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1))
+    pitch = 10 if arms <= _MANY else 8
+    return max(60, classes * (8 + pitch * arms) if arms > 1 else classes * 22)

@@ -33,6 +33,16 @@ UNIT_COLUMNS = (
 )  # fmt: skip
 LAYER_COLUMNS = ("arm", "layer", "grid", "units", "live", "dead")
 HISTORY_COLUMNS = ("run", "arm", "seed", "epoch", "train_loss", "val_auroc")
+AUDIT_COLUMNS = (
+    "arm", "seed", "verdict", "sentence", "problems", "allowed", "weights_from", "images", "images_drawn",
+    "images_drawn_expected", "loss_ratio", "gradient_norm_ratio", "trained_norm_ratio", "lr", "selected_epoch",
+)  # fmt: skip
+SHARE_COLUMNS = ("arm", "moment", "group", "share", "share_control")
+DRAW_COLUMNS = ("arm", "class", "prevalence", "expected", "realised")
+ENSEMBLE_COLUMNS = (
+    "metric", "class", "group", "arm", "value", "lo", "hi", "difference", "difference_lo", "difference_hi",
+)  # fmt: skip
+TUNING_COLUMNS = ("arm", "trial", "lr", "parameter", "value", "score", "epoch", "selected", "at_edge", "reason")
 
 
 def filled(frame: pd.DataFrame | None, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -68,6 +68,30 @@ def share(value: Any) -> str:
     return f"{number:.1f} %" if abs(number) >= 1 else f"{number:.2f} %"
 
 
+def times(value: Any) -> str:
+    """A factor with two or three significant digits.
+
+    >>> times(0.25), times(1.0), times(0.0031), times(123.4)
+    ('× 0.25', '× 1.00', '× 0.0031', '× 123')
+    """
+    number = float_of(value)
+    if not math.isfinite(number):
+        return NONE
+    if abs(number) >= 10:
+        return f"× {number:,.0f}"
+    return f"× {number:.2f}" if abs(number) >= 0.1 or number == 0 else f"× {number:.2g}"
+
+
+def rate(value: Any) -> str:
+    """A setting such as a learning rate, as one would type it.
+
+    >>> rate(0.0003), rate(1e-05), rate(None)
+    ('0.0003', '1e-05', '–')
+    """
+    number = float_of(value)
+    return f"{number:.6g}" if math.isfinite(number) else NONE
+
+
 def p_value(value: Any) -> str:
     """A p-value, never shown as 0.
 

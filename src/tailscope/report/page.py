@@ -17,6 +17,8 @@ from tailscope.report.blocks import Block, Figure, Section, Table
 from tailscope.report.content import GalleryCase, ReportContent
 from tailscope.report.gallery import montages
 from tailscope.report.numbers import decimal, share, signed
+from tailscope.report.performance import performance
+from tailscope.report.treatments import treatments
 from tailscope.report.words import GLOSSARY
 
 
@@ -51,7 +53,8 @@ def render(content: ReportContent) -> str:
     sections = (
         chapters.summary(content),
         chapters.data(content),
-        chapters.performance(content),
+        treatments(content),
+        performance(content),
         chapters.alignment(content),
         chapters.units(content),
         chapters.hidden(content),

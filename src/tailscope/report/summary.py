@@ -24,7 +24,7 @@ from tailscope.report.words import PERFORMANCE_METRICS, metric_name
 
 Rows = list[dict[str, Any]]
 
-VERDICT_KINDS = ("different", "within", "equivalent", "candidate", "undecided", "none")
+VERDICT_KINDS = ("different", "within", "equivalent", "candidate", "undecided", "identical", "none")
 
 
 def verdict_kind(verdict: Any) -> str:
@@ -36,7 +36,12 @@ def verdict_kind(verdict: Any) -> str:
     text = text_of(verdict)
     if text in {"better", "worse", "higher", "lower"}:
         return "different"
-    for start, kind in (("differs", "within"), ("equivalent", "equivalent"), ("candidate", "candidate")):
+    for start, kind in (
+        ("differs", "within"),
+        ("equivalent", "equivalent"),
+        ("candidate", "candidate"),
+        ("identical", "identical"),
+    ):
         if text.startswith(start):
             return kind
     return "undecided" if text.startswith("undecided") else "none"
@@ -62,14 +67,17 @@ def three_sentences(
         test_images: Number of test images; left out where 0.
 
     Returns:
-        Three sentences. "Undecided" is always named as such, with its number and its main reason.
+        Three sentences. "Undecided" is always named as such, with its number and its main reason. Arms that are
+        identical by construction are not counted.
 
     Example:
         >>> three_sentences(None, None, None, arms=("control",), seeds=(0,))[0]
         'Performance: nothing is compared, because there is only one arm (control).'
     """
-    found = [row for row in rows_of(filled(findings, FINDING_COLUMNS)) if text_of(row["class"]) not in AGGREGATES]
-    values = rows_of(filled(estimates, ESTIMATE_COLUMNS))
+    rows = rows_of(filled(findings, FINDING_COLUMNS))
+    same = {text_of(row["arm"]) for row in rows if verdict_kind(row["verdict"]) == "identical"}
+    found = [row for row in rows if text_of(row["class"]) not in AGGREGATES and text_of(row["arm"]) not in same]
+    values = [row for row in rows_of(filled(estimates, ESTIMATE_COLUMNS)) if text_of(row["arm"]) not in same]
     performance = [row for row in found if text_of(row["metric"]) in PERFORMANCE_METRICS and _is_performance(row)]
     lenses = _primary([row for row in found if not _is_performance(row)])
     setting = _setting(values, seeds, test_images)

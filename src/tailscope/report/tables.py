@@ -46,8 +46,10 @@ def class_counts(rows: Rows) -> Table:
     )  # fmt: skip
 
 
-def estimates(metric: str, rows: Rows, order: tuple[str, ...], arms: tuple[str, ...], *, is_open: bool) -> Table:
-    """One metric: a row per class (averages first), a column per arm."""
+def estimates(
+    metric: str, rows: Rows, order: tuple[str, ...], arms: tuple[str, ...], *, is_open: bool, remark: str = ""
+) -> Table:
+    """One metric: a row per class (averages first), a column per arm; ``remark`` ends the caption."""
     notes = Notes()
     cells = {(text_of(row["class"]), text_of(row["arm"])): row for row in rows}
     present = {name for name, _ in cells}
@@ -66,7 +68,7 @@ def estimates(metric: str, rows: Rows, order: tuple[str, ...], arms: tuple[str, 
     has_intervals = any(math.isfinite(float_of(row["lo"])) for row in rows)
     reading = compared if has_intervals else "It is described, not compared, and has no interval."
     return Table(
-        f"{title} per class and arm, mean over seeds. {metric_meaning(metric)} {reading}",
+        f"{title} per class and arm, mean over seeds. {metric_meaning(metric)} {reading}{remark}",
         ("class", *arms, "n"),
         tuple(lines),
         title=title,
@@ -81,11 +83,13 @@ def differences(metric: str, rows: Rows, margin: float, *, is_open: bool) -> Tab
     notes = Notes()
     scale = common_scale([row[end] for row in rows for end in ("difference", "lo", "hi")] + [-margin, margin])
     title = f"{capital(metric_name(metric))}: difference from control"
+    is_some_identical = any(verdict_kind(row["verdict"]) == "identical" for row in rows)
+    identical = " Arms identical by construction stand outside the correction and get no verdict."
     return Table(
         f"{title}, per class and arm. {FOREST}, grey band ±{decimal(margin, 2)}. SE is the standard error of the "
         "difference, seed noise its part from seeds alone; detectable is the smallest difference that would be found "
         "four times out of five after Holm's correction. Undecided means that neither a difference nor equivalence is "
-        "shown.",
+        f"shown.{identical if is_some_identical else ''}",
         _DIFFERENCE_COLUMNS,
         tuple(_difference(row, scale, margin, notes) for row in rows),
         title=title,
@@ -214,31 +218,9 @@ def layers(rows: Rows) -> Table:
     )
 
 
-def plain(rows: Rows, caption: str, title: str = "") -> Table:
-    """Any rows as they are: numbers with three decimals, whole numbers whole."""
-    columns = tuple(rows[0]) if rows else ()
-    return Table(
-        caption,
-        tuple(name.replace("_", " ") for name in columns),
-        tuple(tuple(_any(row[name]) for name in columns) for row in rows),
-        title=title,
-        is_open=False,
-    )
-
-
 def _named(row: dict[str, Any]) -> Cell:
     name = text_of(row["class"])
     return Cell(f"{name} (average)", style="strong") if name in AGGREGATES else Cell(name)
-
-
-def _any(value: Any) -> Cell:
-    number = float_of(value) if not isinstance(value, (str, bool)) else math.nan
-    if not math.isfinite(number):
-        return word(value)
-    if number == round(number):
-        return Cell(count(number) if number >= 10_000 else f"{number:.0f}", key=repr(number), style="number")
-    small = abs(number) < 0.001
-    return Cell(f"{number:.2e}" if small else decimal(number), key=repr(number), style="number")
 
 
 def _ratio(row: dict[str, Any]) -> Cell:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 PERFORMANCE_METRICS = ("auroc", "ap", "average_precision")
+RANKING_METRICS = (*PERFORMANCE_METRICS, "ap_gain")
+CALIBRATION_METRICS = ("brier", "expected_calibration_error", "ece")
 
 _METRICS = {
     "auroc": "AUROC",
@@ -12,6 +14,7 @@ _METRICS = {
     "brier": "Brier score",
     "log_loss": "log loss",
     "ece": "expected calibration error",
+    "expected_calibration_error": "expected calibration error",
     "mass_inside": "mass inside",
     "pointing_game": "pointing game",
     "ior": "IoR",
@@ -25,12 +28,16 @@ _METRICS = {
     "components_per_100": "regions active inside, per 100",
     "degenerate_share": "share of degenerate maps",
 }
+_SAME = {"average_precision": "ap", "ece": "expected_calibration_error"}
 _METRIC_MEANINGS = {
     "auroc": "The chance that a random positive image scores above a random negative one; 0.5 is guessing.",
     "ap": "Average precision; guessing gives about the prevalence, so rare classes start lower.",
     "ap_gain": "Average precision rescaled so that guessing gives 0 and a perfect ranking 1.",
     "brier": "Mean squared error of the probabilities; lower is better.",
-    "ece": "Gap between stated and observed probability over 15 bins of equal mass; lower is better.",
+    "log_loss": "Mean negative logarithm of the probability given to the truth; lower is better.",
+    "calibration_slope": "1 is right; below 1 the probabilities are too extreme, above 1 too timid.",
+    "calibration_intercept": "Shift of the logits; with a slope of 1, 0 is right and below 0 they are too high.",
+    "expected_calibration_error": "Gap between stated and observed probability (15 bins of equal mass); low is good.",
     "mass_inside": "Share of the positive saliency that lies inside the annotation.",
     "pointing_game": "Share of maps whose maximum lies inside the annotation.",
     "ior": "Share of the rescaled map that lies inside the annotation.",
@@ -44,6 +51,17 @@ GLOSSARY = (
     ("experiment", "One configuration: data set × model × imbalance treatments × seeds × lenses."),
     ("imbalance treatment", "A method that handles class imbalance: a loss, a sampler, a logit shift, or a schedule."),
     ("arm", "The runs of one treatment, over all seeds."),
+    ("audit", "What is checked of every arm before and during its training: does it draw, weigh and pull as it says?"),
+    (
+        "limit case",
+        "Settings at which a treatment must equal a simpler one (focal loss with γ = 0 and α = ½: half of control).",
+    ),
+    ("identical by construction", "Ranks as another arm does, whatever the data; judged by calibration, not ranking."),
+    (
+        "effective learning rate",
+        "Learning rate times the size of the gradient relative to control: how long a step of plain descent really is.",
+    ),
+    ("ensemble", "The mean of the probabilities that an arm's seeds predict; one per arm, so it has no seed noise."),
     ("control", "The arm without treatment (plain binary cross-entropy), against which every arm is compared."),
     ("run", "One trained network: architecture, treatment and seed; or a checkpoint that the user brought."),
     ("lens", "One way of looking at a run: performance, alignment, dissection, representation."),
@@ -92,4 +110,4 @@ def metric_name(metric: str) -> str:
 
 def metric_meaning(metric: str) -> str:
     """One sentence on what the metric measures, or nothing for an unknown one."""
-    return _METRIC_MEANINGS.get("ap" if metric == "average_precision" else metric, "")
+    return _METRIC_MEANINGS.get(_SAME.get(metric, metric), "")

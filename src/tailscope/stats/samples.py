@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -73,6 +73,13 @@ class MetricSamples:
                 f"`values` and `resampled` must have one row per arm ({arms}); "
                 f"got {self.values.shape} and {self.resampled.shape}"
             )
+
+    def of_arms(self, arms: tuple[str, ...]) -> MetricSamples:
+        """The same cell with some of the arms, in this order."""
+        if arms == self.arms:
+            return self
+        places = [self.arms.index(arm) for arm in arms]
+        return replace(self, arms=arms, values=self.values[places], resampled=self.resampled[places])
 
     @property
     def seeds(self) -> int:

@@ -10,7 +10,7 @@ for (const head of document.querySelectorAll("table.sortable thead th")) {
   const button = document.createElement("span"); // a real button keeps browsers from repeating the head on paper
   button.setAttribute("role", "button");
   button.tabIndex = 0;
-  button.textContent = head.textContent;
+  button.append(...head.childNodes);
   button.title = "Sort by this column";
   head.replaceChildren(button);
   button.addEventListener("keydown", (press) => {

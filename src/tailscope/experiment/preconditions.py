@@ -1,0 +1,49 @@
+"""What a treatment needs of the data, the network and the training, checked before any training."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tailscope.core import ExperimentData, InputError
+from tailscope.experiment.config import ExperimentConfig
+from tailscope.experiment.fitting import fresh_network
+from tailscope.models import find_head
+from tailscope.training import Job, batches, learning_rate
+from tailscope.treatments import TrainingFacts, TreatmentPlan, missing_attributes, unmet_requirements
+
+
+def treatment_problems(config: ExperimentConfig, data: ExperimentData, arm: str) -> list[str]:
+    """What stands against an arm, one sentence each; empty if it can be trained."""
+    try:
+        plan = config.treatment(arm).build()(data.counts)
+        if problems := missing_attributes(plan, data.attributes):
+            return problems
+        network = fresh_network(config, data, config.seeds[0])
+        job = Job(network, plan, data, config.training_of(arm), config.seeds[0])
+        if needs_head(plan):
+            find_head(network.module, len(data.classes))
+        return unmet_requirements(plan, _facts(job))
+    except InputError as error:
+        return [str(error)]
+
+
+def needs_head(plan: TreatmentPlan) -> bool:
+    """Whether a stage trains the head alone."""
+    return any(part.trains == "fresh_head" for _, part in plan.stages)
+
+
+def _facts(job: Job) -> TrainingFacts:
+    settings, size = job.settings, job.rows.size
+    steps = len(batches(np.arange(size), settings.batch_size)) * settings.epochs
+    rates = [learning_rate(settings, step, steps) for step in range(steps)]
+    return TrainingFacts(
+        class_counts=job.data.counts,
+        targets=job.data.targets[job.rows],
+        draw_weights=job.draw_weights(job.stages[0].plan),
+        batch_size=settings.batch_size,
+        optimizer=settings.optimizer,
+        lr=settings.lr,
+        steps=steps,
+        mean_lr_share=float(np.mean(rates)) / settings.lr,
+        attributes=job.attributes,
+    )

@@ -1,0 +1,36 @@
+"""Rows of the content in the order of the page: classes from head to tail, arms with control first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from tailscope.report.content import ReportContent
+from tailscope.report.frames import AGGREGATES, class_order, filled, ranked, rows_of, text_of
+
+Rows = list[dict[str, Any]]
+
+
+def by_class(content: ReportContent, frame: pd.DataFrame | None, columns: tuple[str, ...]) -> Rows:
+    """The rows of a table: averages first, then classes from head to tail, within a class by arm."""
+    table = filled(frame, columns)
+    if "arm" in columns:
+        table = ranked(table, "arm", content.arms)
+    return rows_of(ranked(table, "class", (*AGGREGATES, *class_names(content))))
+
+
+def class_names(content: ReportContent) -> tuple[str, ...]:
+    """All classes that any table names, head first."""
+    return class_order(content.class_table, content.estimates, content.alignment, content.units, content.findings)
+
+
+def metrics_of(rows: Rows, first: tuple[str, ...]) -> list[str]:
+    """Metrics of some rows: those of ``first`` in its order, then the others as they came."""
+    names = dict.fromkeys(text_of(row["metric"]) for row in rows)
+    return sorted(names, key=lambda name: first.index(name) if name in first else len(first))
+
+
+def present(rows: Rows, metrics: tuple[str, ...]) -> tuple[str, ...]:
+    """The metrics that some row has."""
+    return tuple(metric for metric in metrics if any(row["metric"] == metric for row in rows))
