@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from tailscope.core import ClassCounts
+from tailscope.experiment import validate_config
 from tailscope.treatments import TREATMENTS, batch_audit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,8 +42,7 @@ def rows() -> dict[str, dict[str, str]]:
 def as_written(name: str, field: dataclasses.Field[Any]) -> str:
     if field.name in REQUIRED.get(name, {}):
         return "required"
-    written = {None: "none", False: "false", True: "true"}
-    return written[field.default] if field.default is None or field.default is False else str(field.default)
+    return {"None": "none", "False": "false"}.get(str(field.default), str(field.default))
 
 
 def plan_of(name: str) -> tuple[Any, torch.Tensor]:
@@ -90,6 +91,25 @@ def test_the_page_states_what_a_search_tries():
     }
     mains = {name: getattr(TREATMENTS.find(name), "main", None) for name in NAMES}
     assert stated == {name: (main.name, main.values) for name, main in mains.items() if main is not None}
+
+
+def treatment_blocks() -> list[tuple[str, str]]:
+    """YAML blocks of the pages that state treatments, with a name for each."""
+    found = []
+    for page in PAGES:
+        blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(), flags=re.DOTALL)
+        stating = [block for block in blocks if "\ntreatments:" in f"\n{block}"]
+        found += [(f"{page.name}-{number}", block) for number, block in enumerate(stating)]
+    return found
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=name) for name, block in treatment_blocks()])
+def test_treatments_as_the_pages_state_them_can_be_built(block):
+    base = {"data": {"source": "phantom"}, "model": {"name": "test_resnet"}}
+    config = validate_config({**base, **yaml.safe_load(block)})
+    counts = ClassCounts(("pneumothorax", "nodule"), (50, 12), (450, 488))
+    for arm in config.arms:
+        assert config.treatment(arm).build()(counts).stages
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

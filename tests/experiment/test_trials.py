@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from tailscope.experiment.config import TreatmentSection
@@ -25,7 +27,7 @@ def test_learning_rates_alone_are_spaced_evenly_in_their_logarithm():
     assert rates[0] == 0.0025
     assert rates[4] == 0.01
     assert rates[8] == 0.04
-    ratios = [high / low for low, high in zip(rates, rates[1:], strict=False)]
+    ratios = [high / low for low, high in pairwise(rates)]
     assert ratios == pytest.approx([2**0.5] * 8, rel=1e-5)
 
 

@@ -1,6 +1,8 @@
 import pytest
 
-from tailscope.report.figures import hidden_chart, history_chart, imbalance_chart, interval_chart, look
+from tailscope.report.audit_figures import gradient_chart
+from tailscope.report.drawing import arm_encodings, dash, look
+from tailscope.report.figures import hidden_chart, history_chart, imbalance_chart, interval_chart
 
 ARMS = ("control", "focal")
 
@@ -42,3 +44,25 @@ def test_a_chart_is_escaped_static_svg_with_a_name(drawn):
     assert drawn.startswith('<svg role="img" aria-label="')
     assert "&lt;i&gt;" in drawn
     assert not any(part in drawn for part in ("<i>", "<script", "http", " id=", "url("))
+
+
+def test_lines_of_arms_that_share_a_colour_differ_in_their_dash():
+    looks = [(look(number)[0], tuple(dash(number))) for number in range(28)]
+    assert len(set(looks)) == 28
+
+
+def test_an_arm_looks_alike_whether_all_arms_are_shown_or_some():
+    arms = ("control", "focal", "sampling")
+    every, some = arm_encodings(arms)[0].to_dict(), arm_encodings(arms, ("sampling",))[0].to_dict()
+    assert every["scale"]["range"][2] == some["scale"]["range"][0]
+    assert some["scale"]["domain"] == ["sampling"]
+
+
+def test_a_share_that_is_missing_is_not_drawn():
+    rows = [
+        {"arm": arm, "moment": "start", "group": "tail", "share": share, "share_control": 0.1}
+        for arm, share in (("control", 0.1), ("focal", float("nan")))
+    ]
+    drawn = gradient_chart(rows, ARMS)
+    assert ">control<" in drawn
+    assert ">focal<" not in drawn

@@ -7,181 +7,14 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from page_content import CLASSES, EMPTY, build, gallery, twelve_arms
 
 from tailscope.core import InputError, generator
 from tailscope.report import GalleryCase, GalleryView, ReportContent, render, write_report
 
-ARMS = ("control", "weighted_sampling", "focal γ=2")
-CLASSES = (("effusion", "head", 900), ("mass", "medium", 210), ("<b>x</b>", "medium", 120), ("hernia", "tail", 12))
-SECTIONS = ("found", "data", "performance", "alignment", "units", "hidden", "gallery", "provenance", "glossary")
-
-
-def class_table():
-    rows = [
-        {
-            "class": name,
-            "group": group,
-            "train_positives": n,
-            "train_negatives": 6000 - n,
-            "val_positives": n // 5,
-            "test_positives": n // 3,
-            "test_negatives": 2000 - n // 3,
-            "unknown": 0,
-            "annotated_test": n // 6,
-            "prevalence": n / 6000,
-        }
-        for name, group, n in CLASSES
-    ]
-    return pd.DataFrame(rows[::-1])
-
-
-def estimates():
-    random = generator(0, "estimates")
-    rows = []
-    for metric, start in (("auroc", 0.82), ("average_precision", 0.41), ("ece", 0.05)):
-        for name in ("macro", "head", "tail", *(name for name, _, _ in CLASSES)):
-            for arm in ARMS:
-                value, half = start + 0.03 * random.standard_normal(), 0.02 + 0.03 * random.random()
-                rows.append(("performance", metric, name, arm, value, value - half, value + half, 2000, ""))
-        rows[-1] = ("performance", metric, "hernia", ARMS[-1], np.nan, np.nan, np.nan, 2000, "no positive test image")
-    return pd.DataFrame(rows, columns=["lens", "metric", "class", "arm", "value", "lo", "hi", "n", "reason"])
-
-
-def findings():
-    random = generator(0, "findings")
-    verdicts = ("equivalent", "undecided", "better", "undecided (4 positive patients)", "differs, within the margin")
-    rows = []
-    for lens, metric in (
-        ("performance", "auroc"),
-        ("performance", "average_precision"),
-        ("alignment", "mass_inside"),
-        ("dissection", "best_iou_matched"),
-    ):
-        for name, group, n in CLASSES:
-            for arm in ARMS[1:]:
-                difference, se = 0.04 * random.standard_normal(), 0.005 + 0.02 * random.random()
-                rows.append(
-                    {
-                        "lens": lens, "metric": metric, "class": name, "group": group, "arm": arm, "control": "control",
-                        "n": 2000, "patients": n // 3, "difference": difference, "lo": difference - 2 * se,
-                        "hi": difference + 2 * se, "se": se, "p": 0.03, "p_adjusted": 0.2, "seed_noise": se / 2,
-                        "mde": 3 * se, "verdict": verdicts[len(rows) % 5], "reason": "",
-                        "primary": lens != "performance",
-                    }
-                )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def hidden():
-    kinds = ("hidden difference", "candidate", "not visible")
-    return pd.DataFrame(
-        [
-            {
-                "class": name, "arm": ARMS[1], "lens": "alignment", "metric": "mass_inside", "kind": kind,
-                "difference": -0.09, "lo": -0.13, "hi": -0.05, "p": 0.001, "p_adjusted": 0.02,
-                "auroc_difference": 0.004, "ap_difference": -0.003,
-                "positives_needed": 140 if kind == "not visible" else np.nan,
-            }
-            for kind, name in zip(kinds, ("mass", "effusion", "hernia"), strict=True)
-        ]
-    )  # fmt: skip
-
-
-def alignment():
-    random = generator(0, "alignment")
-    rows = []
-    for metric in ("pointing_game", "mass_inside"):
-        for name, group, n in CLASSES:
-            for arm in ARMS:
-                excess = 0.15 + 0.1 * random.standard_normal()
-                rows.append(
-                    {
-                        "class": name, "group": group, "arm": arm, "method": "gradcam", "metric": metric,
-                        "value": excess + 0.08, "reference": 0.08, "excess": excess, "lo": excess - 0.05,
-                        "hi": excess + 0.05, "n": n // 6, "patients": n // 7, "degenerate": 0.02, "attainable": 0.71,
-                    }
-                )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def units():
-    rows = [
-        {
-            "class": name, "group": group, "arm": arm, "crossfit": 0.2 + 0.04 * (n % 3), "lo": 0.1, "hi": 0.3,
-            "best_iou_fixed": 0.06,
-            "attainable_fixed": 0.31, "units_per_100": 1.25, "n": n // 6, "patients": n // 7, "reason": "",
-        }
-        for name, group, n in CLASSES
-        for arm in ARMS
-    ]  # fmt: skip
-    rows[-1] |= {"crossfit": np.nan, "lo": np.nan, "hi": np.nan, "reason": "fewer than 7 annotated patients"}
-    return pd.DataFrame(rows)
-
-
-def layers():
-    return pd.DataFrame(
-        [{"arm": arm, "layer": "layer4", "units": 512, "dead": 3, "live": 509, "grid": "18 × 24"} for arm in ARMS]
-    )
-
-
-def history():
-    return pd.DataFrame(
-        [
-            {
-                "run": f"{arm}-s{seed}", "arm": arm, "seed": seed, "epoch": epoch,
-                "train_loss": 0.6 / epoch + 0.05 * seed, "val_auroc": 0.8 - 0.2 / epoch + 0.01 * seed,
-            }
-            for arm in ARMS
-            for seed in range(3)
-            for epoch in range(1, 9)
-        ]
-    )  # fmt: skip
-
-
-def gallery():
-    cases = []
-    rows, columns = np.mgrid[0:96, 0:128]
-    for number, (name, group, _) in enumerate(CLASSES):
-        random = generator(number, "gallery")
-        centre = (30 + 10 * number, 40 + 12 * number)
-        distance = (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2
-        image = 90 + 60 * np.sin(columns / 20) + 60 * np.exp(-distance / 200) + 6 * random.standard_normal((96, 128))
-        saliency = np.exp(-distance / 300)[::8, ::8]
-        maps = (saliency, saliency[::-1], np.zeros((12, 16)))
-        views = tuple(GalleryView(arm, a, 0.83, 0.41) for arm, a in zip(ARMS, maps, strict=True))
-        cases.append(
-            GalleryCase(f"image-{number:03d}", name, group, image.clip(0, 255).astype(np.uint8), distance < 150, views)
-        )
-    return tuple(cases)
-
-
-def build(**changes):
-    content = ReportContent(
-        name="phantom demo",
-        created="2026-11-24T02:00:00Z",
-        version="0.1.0",
-        arms=ARMS,
-        seeds=(0, 1, 2),
-        notes=("Blank labels count as negative.", "Two files were unreadable & left out."),
-        settings_yaml="name: demo\nseeds: [0, 1, 2]\n",
-        provenance={"versions": {"python": "3.12", "numpy": "2.3"}, "timings_s": {"train": 812.25}, "seeds": [0, 1, 2]},
-        test_images=2000,
-        gallery_note="Grad-CAM of seed 0.",
-        class_table=class_table(),
-        estimates=estimates(),
-        findings=findings(),
-        hidden=hidden(),
-        alignment=alignment(),
-        units=units(),
-        layers=layers(),
-        history=history(),
-        audit=pd.DataFrame([{"arm": arm, "seed": 0, "drawn_once": 0.63, "initial_loss": 0.693} for arm in ARMS]),
-        gallery=gallery(),
-    )
-    return dataclasses.replace(content, **changes)
-
-
-EMPTY = ReportContent(name="nothing", created="2026-11-24", version="0.1.0", arms=("control",), seeds=(0,))
+SECTIONS = (
+    "found", "data", "treatments", "performance", "alignment", "units", "hidden", "gallery", "provenance", "glossary",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +72,7 @@ def test_the_policy_admits_exactly_the_script_of_the_page(page):
 
 def test_every_figure_has_a_caption_that_says_how_to_read_it(page):
     captions = texts(page, "figcaption")
-    assert len(captions) == page.count("<figure") == 6 + len(CLASSES)
+    assert len(captions) == page.count("<figure") == 8 + len(CLASSES)
     assert all(len(caption) > 60 for caption in captions)
 
 
@@ -264,7 +97,22 @@ def test_what_is_missing_is_explained():
 
 
 @pytest.mark.parametrize(
-    "field", ["class_table", "estimates", "findings", "hidden", "alignment", "units", "layers", "history", "audit"]
+    "field",
+    [
+        "class_table",
+        "estimates",
+        "findings",
+        "hidden",
+        "alignment",
+        "units",
+        "layers",
+        "history",
+        "audit",
+        "gradient_shares",
+        "draws",
+        "ensembles",
+        "tuning",
+    ],
 )
 def test_any_one_table_may_be_missing(field, page):
     without = render(build(gallery=(), **{field: None}))
@@ -276,8 +124,14 @@ def test_any_one_table_may_be_missing(field, page):
 
 def test_a_table_without_rows_is_the_same_as_none():
     tables = [field.name for field in dataclasses.fields(ReportContent) if "DataFrame" in str(field.type)]
-    assert len(tables) == 9
+    assert len(tables) == 13
     assert render(dataclasses.replace(EMPTY, **{name: pd.DataFrame() for name in tables})) == render(EMPTY)
+
+
+def test_twelve_arms_are_shown_like_three(page):
+    many = render(twelve_arms())
+    assert many.count("<figure") == page.count("<figure")
+    assert many.count("<table") == page.count("<table")
 
 
 def test_names_from_the_data_are_escaped(page):

@@ -100,6 +100,18 @@ def test_lenses_are_told_by_their_primary_metric():
     )
 
 
+def test_arms_identical_by_construction_are_neither_counted_nor_without_verdict():
+    found = [
+        finding("performance", "auroc", "mass", "undecided"),
+        finding("performance", "auroc", "mass", "identical by construction", arm="sampling"),
+        finding("alignment", "mass_inside", "mass", "identical by construction", arm="sampling", primary=False),
+    ]
+    first, second, _ = sentences(found, estimates=macro(control=0.86, focal=0.85, sampling=0.9))
+    assert "of 1 comparison by class, 1 stays undecided." in first
+    assert "0.860 for control against 0.850 for the treatment;" in first
+    assert "no lens handed a comparison" in second
+
+
 def test_nothing_at_all_is_three_sentences_with_reasons():
     found = sentences()
     assert len(found) == 3
@@ -117,6 +129,7 @@ def test_nothing_at_all_is_three_sentences_with_reasons():
         ("candidate: better", "candidate"),
         ("undecided", "undecided"),
         ("undecided (3 positive patients)", "undecided"),
+        ("identical by construction", "identical"),
         ("", "none"),
         (None, "none"),
     ],

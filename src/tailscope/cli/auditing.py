@@ -24,7 +24,7 @@ def print_treatments() -> None:
     frame = pd.DataFrame(
         {
             "name": name,
-            "what it does": (TREATMENTS.find(name).__doc__ or "").split("\n", 1)[0],
+            "what it does": (TREATMENTS.find(name).__doc__ or "").split("\n", 1)[0].replace("``", ""),
             "settings": ", ".join(TREATMENTS.settings(name)) or "none",
         }
         for name in TREATMENTS.names()

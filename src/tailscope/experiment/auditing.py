@@ -146,8 +146,8 @@ class RunAudit:
         line = f"audit of arm {self.run.arm!r} failed: " + "; ".join(problems_of(judged))
         if not self._allowed:
             raise TrainingError(
-                f"{line}. Such an arm would be compared under a false name; correct its settings or its code, or name it "
-                "in `audit.allow` to train it all the same"
+                f"{line}. Such an arm would be compared under a false name; correct its settings or its code, or name "
+                "it in `audit.allow` to train it all the same"
             )
         self.progress.say(f"{self.run.name}: {line}")
 

@@ -81,7 +81,7 @@ def _search_needs(search: Search | None) -> list[tuple[str, str]]:
     if search is None:
         return []
     arms, epochs = len(search.arms), search.config.require_tune().epochs or search.config.training.epochs
-    number = f"{TRIALS * arms} ({TRIALS} trials × {arms} arms) of {epochs} epochs, {search.missing()} to do"
+    number = f"{TRIALS * arms} ({TRIALS} trials × {arms} arms), {search.missing()} to do; epochs each: {epochs}"
     return [("trainings of the search", number)]
 
 

@@ -146,14 +146,12 @@ def search_problems(config: ExperimentConfig, data: ExperimentData, folder: Expe
 def tuned_treatments(
     config: ExperimentConfig, data: ExperimentData, folder: ExperimentFolder, progress: Progress, *, may_train: bool
 ) -> tuple[TreatmentSection, ...]:
-    """The arms as the search leaves them, and ``tuning.parquet``; as they are where no search was asked for.
+    """The arms as the search leaves them; its table goes to ``tuning.parquet``.
 
     Raises:
-        InputError: Trials are missing, and none may be trained.
+        InputError: No search was asked for, or trials are missing and none may be trained.
         TrainingError: No trial of an arm gave a score.
     """
-    if config.tune is None:
-        return config.treatments
     search = Search(config, data, folder)
     if not may_train and (missing := search.missing()):
         raise InputError(

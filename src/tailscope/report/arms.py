@@ -124,4 +124,6 @@ def _seed(row: dict[str, Any]) -> int:
 
 def _mean(values: Iterable[Any]) -> float:
     finite = [number for number in map(float_of, values) if math.isfinite(number)]
-    return sum(finite) / len(finite) if finite else math.nan
+    if not finite:
+        return math.nan
+    return finite[0] + sum(value - finite[0] for value in finite) / len(finite)  # equal values keep every bit

@@ -10,7 +10,7 @@ from tailscope.report import figures, tables
 from tailscope.report.blocks import Block, Cell, Listing, Paragraph, Section, Table, not_shown
 from tailscope.report.blocks import Figure as FigureBlock
 from tailscope.report.content import ReportContent
-from tailscope.report.differences import difference_tables
+from tailscope.report.differences import MOST_OPEN, difference_tables
 from tailscope.report.frames import (
     AGGREGATES,
     ALIGNMENT_COLUMNS,
@@ -111,7 +111,9 @@ def alignment(content: ReportContent) -> Section:
     )
     best = tables.attainable(rows)
     blocks.extend([best] if best.rows else [])
-    blocks.extend(tables.alignment(*key, groups[key], is_open=key == first) for key in keys)
+    blocks.extend(
+        tables.alignment(*key, groups[key], is_open=key == first and len(groups[key]) <= MOST_OPEN) for key in keys
+    )
     return Section("alignment", title, (*blocks, *difference_tables(content, {"alignment"}, ("mass_inside",))))
 
 
@@ -132,7 +134,7 @@ def units(content: ReportContent) -> Section:
     found: list[Block] = [
         FigureBlock(caption, figures.interval_chart([panel], class_names(content), content.arms, has_zero=True))
     ]
-    found.append(tables.units(rows))
+    found.append(tables.units(rows, is_open=len(rows) <= MOST_OPEN))
     found.extend([tables.layers(layers)] if layers else [not_shown("no layer summary was handed over")])
     differences = difference_tables(content, {"dissection", "representation"}, ("best_iou_matched",))
     return Section("units", title, (*found, *differences))

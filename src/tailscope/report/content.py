@@ -87,8 +87,8 @@ class ReportContent:
             estimates stand beside those of ``arms``.
         ensembles: metric, class, group, arm, value, lo, hi, difference, difference_lo, difference_hi; control's
             ensemble first.
-        tuning: One row per trial: arm, trial, lr, parameter, value, score (validation), epoch, selected, at_edge (text,
-            empty where not), reason (why a trial has no score).
+        tuning: One row per trial: arm, trial, lr, parameter, value, score (validation AUROC), epoch (from 0), selected,
+            at_edge (text, empty where not), reason (why a trial has no score).
         gallery: Cases in the order of display.
     """
 

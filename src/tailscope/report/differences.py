@@ -10,7 +10,7 @@ from tailscope.report.selection import by_class, metrics_of
 from tailscope.report.summary import why_not_compared
 from tailscope.report.words import PERFORMANCE_METRICS
 
-_MOST_OPEN = 80  # rows; a longer table starts folded, so that the next chapter can be found
+MOST_OPEN = 80  # rows; a longer table starts folded, so that the next chapter can be found
 
 
 def difference_tables(content: ReportContent, lenses: set[str], is_open: tuple[str, ...]) -> tuple[Block, ...]:
@@ -28,7 +28,7 @@ def difference_tables(content: ReportContent, lenses: set[str], is_open: tuple[s
             metric,
             mine,
             content.margin if "performance" in lenses else content.lens_margin,
-            is_open=metric in is_open and len(mine) <= _MOST_OPEN,
+            is_open=metric in is_open and len(mine) <= MOST_OPEN,
         )
         for metric, mine in by_metric.items()
     )

@@ -94,7 +94,7 @@ def arm_legend(names: list[str]) -> Any:
 def legend_columns(names: list[str], width: float = WIDTH) -> int:
     """Most columns, up to six, whose widest names fit beside each other.
 
-    >>> legend_columns(["control", "focal"] * 6), legend_columns(["x" * 60] * 12)
+    >>> legend_columns(["control", "focal"] * 6), legend_columns(["x" * 50] * 12)
     (6, 2)
     """
     for columns in range(6, 1, -1):

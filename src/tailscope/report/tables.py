@@ -171,7 +171,7 @@ def attainable(rows: Rows) -> Table:
     )
 
 
-def units(rows: Rows) -> Table:
+def units(rows: Rows, *, is_open: bool = True) -> Table:
     """Per class and arm: how well the best unit answers to the class, and how many units do."""
     notes = Notes()
     scale = common_scale([row[end] for row in rows for end in ("crossfit", "lo", "hi")])
@@ -196,6 +196,8 @@ def units(rows: Rows) -> Table:
             )
             for row in rows
         ),
+        title="Units by class",
+        is_open=is_open,
         notes=notes.lines(),
     )  # fmt: skip
 

@@ -22,7 +22,8 @@ def tuning_blocks(frame: pd.DataFrame | None, arms: tuple[str, ...], audits: tup
     if not rows:
         return (Paragraph(_untuned(audits)),)
     by_arm = {arm: [row for row in rows if text_of(row["arm"]) == arm] for arm in _arms(rows)}
-    return (Paragraph(_budget(by_arm)), _chosen(by_arm), *_edges(by_arm), _trials(rows))
+    others = [audit.arm for audit in audits if audit.arm not in by_arm]
+    return (Paragraph(_budget(by_arm, others)), _chosen(by_arm), *_edges(by_arm), _trials(rows))
 
 
 def _untuned(audits: tuple[ArmAudit, ...]) -> str:
@@ -36,22 +37,24 @@ def _untuned(audits: tuple[ArmAudit, ...]) -> str:
     return f"No arm was tuned: the learning rate is {rate(usual)}, except of {listed(others, limit=len(others))}."
 
 
-def _budget(by_arm: dict[str, Rows]) -> str:
+def _budget(by_arm: dict[str, Rows], others: list[str]) -> str:
     trials = {arm: len(rows) for arm, rows in by_arm.items()}
     if len(set(trials.values())) == 1:
         had = f"every arm had the same {plural(next(iter(trials.values())), 'trial')}"
     else:
         had = "the number of trials differs: " + ", ".join(f"{arm} {number}" for arm, number in trials.items())
-    return f"Settings were searched on validation data alone; {had}. The test images played no part."
+    verb = "was" if len(others) == 1 else "were"
+    rest = f" {listed(others, limit=len(others))} {verb} not searched: what another arm got holds." if others else ""
+    return f"Settings were searched on validation images alone, never on test images; {had}.{rest}"
 
 
 def _chosen(by_arm: dict[str, Rows]) -> Table:
     notes = Notes()
     return Table(
         "What each arm got from the search: the learning rate and the value of its one main parameter with the best "
-        "validation score (macro AUROC). Scores are those of the trials, on validation images, so the best of many is "
+        "validation AUROC. Scores are those of the trials, on validation images, so the best of many is "
         "a little too good: they choose settings, and compare no arms.",
-        ("arm", "learning rate", "parameter", "value", "best validation score", "trials", "at the edge"),
+        ("arm", "learning rate", "parameter", "value", "best validation AUROC", "trials", "at the edge"),
         tuple(_choice(arm, rows, notes) for arm, rows in by_arm.items()),
         notes=notes.lines(),
     )
@@ -84,7 +87,7 @@ def _trials(rows: Rows) -> Table:
     return Table(
         "All trials of the search, in the order in which they were run; the chosen one of each arm is marked. A trial "
         "without a score could not be finished, and its reason is given.",
-        ("arm", "trial", "learning rate", "parameter", "value", "validation score", "epoch", "chosen"),
+        ("arm", "trial", "learning rate", "parameter", "value", "validation AUROC", "epoch", "chosen"),
         tuple(
             (
                 word(row["arm"]),
@@ -93,7 +96,7 @@ def _trials(rows: Rows) -> Table:
                 word(row["parameter"]),
                 _value(row["value"]),
                 figure_cell(decimal(row["score"]), row["score"], row["reason"], notes),
-                figure_cell(count(row["epoch"]), row["epoch"]),
+                _epoch(row["epoch"]),
                 Cell("chosen" if _is_selected(row) else ""),
             )
             for row in rows
@@ -107,6 +110,11 @@ def _trials(rows: Rows) -> Table:
 def _value(value: Any) -> Cell:
     number = float_of(value)
     return figure_cell(rate(number), number) if math.isfinite(number) or is_missing(value) else word(value)
+
+
+def _epoch(value: Any) -> Cell:
+    number = float_of(value) + 1
+    return figure_cell(count(number), number)
 
 
 def _selected(rows: Rows) -> dict[str, Any]:

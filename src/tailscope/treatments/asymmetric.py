@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid
 
 from tailscope.core.errors import InputError
 from tailscope.core.records import ClassCounts
-from tailscope.treatments.cells import CellLoss
+from tailscope.treatments.cells import CellLoss, focus
 from tailscope.treatments.limits import LimitCase, MainParameter
 from tailscope.treatments.plan import Form, TreatmentPlan, Variant
 from tailscope.treatments.registry import TREATMENTS
@@ -42,23 +42,19 @@ class AsymmetricLoss(CellLoss):
         self.detach_weight = detach_weight
 
     def _values(self, x: Tensor, y: Tensor, known: Tensor) -> Tensor:  # noqa: ARG002 - the mask is for batch statistics
-        positive = self._weight(self.gamma_pos * logsigmoid(-x)) * -logsigmoid(x)
-        return torch.where(y == 1, positive, self._negative(x))
+        p, q = torch.sigmoid(x), torch.sigmoid(-x)
+        positive = self._weight(q, self.gamma_pos) * -logsigmoid(x)
+        return torch.where(y == 1, positive, self._negative(x, p, q))
 
-    def _negative(self, x: Tensor) -> Tensor:
+    def _negative(self, x: Tensor, p: Tensor, q: Tensor) -> Tensor:
         if self.margin == 0:
-            return self._weight(self.gamma_neg * logsigmoid(x)) * -logsigmoid(-x)
-        shifted = torch.sigmoid(x) - self.margin
-        counts = shifted > 0
-        # Dropped negatives are replaced before the logarithm, whose gradient would make them NaN.
-        log_shifted = torch.log(torch.where(counts, shifted, 1))
-        # 1 − p_m as σ(−x) + m: a sum of positive terms, so it never cancels.
-        value = self._weight(self.gamma_neg * log_shifted) * -torch.log(torch.sigmoid(-x) + self.margin)
-        return torch.where(counts, value, 0)
+            return self._weight(p, self.gamma_neg) * -logsigmoid(-x)
+        # 1 − p_m as q + m, a sum of positive terms that never cancels; 1 for a dropped negative, whose logarithm is 0.
+        return self._weight((p - self.margin).clamp(min=0), self.gamma_neg) * -torch.log((q + self.margin).clamp(max=1))
 
-    def _weight(self, log_weight: Tensor) -> Tensor:
-        weight = torch.exp(log_weight)
-        return weight.detach() if self.detach_weight else weight
+    def _weight(self, miss: Tensor, gamma: float) -> Tensor | float:
+        weight = focus(miss, gamma)
+        return weight.detach() if self.detach_weight and isinstance(weight, Tensor) else weight
 
 
 class PublishedAsymmetricLoss(CellLoss):

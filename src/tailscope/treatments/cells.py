@@ -58,6 +58,19 @@ def bce_cells(x: Tensor, y: Tensor) -> Tensor:
     return -logsigmoid(toward_target(x, y))
 
 
+def focus(miss: Tensor, gamma: float) -> Tensor | float:
+    """miss^γ, a focusing weight, with a finite gradient also where the probability ``miss`` is 0.
+
+    Args:
+        miss: Probabilities, how far a cell is from right.
+        gamma: γ, 0 or more.
+    """
+    if gamma == 0:
+        return 1.0
+    # Below 1 the power is infinitely steep at 0.
+    return torch.pow(miss if gamma >= 1 else miss.clamp(min=torch.finfo(miss.dtype).tiny), gamma)
+
+
 def toward_target(x: Tensor, y: Tensor) -> Tensor:
     """The logit of the true answer: x where y is 1, −x where y is 0; p_t is its sigmoid."""
     return x * (2 * y - 1)

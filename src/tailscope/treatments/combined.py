@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from tailscope.core.errors import InputError
 from tailscope.core.records import ClassCounts
-from tailscope.treatments.cross_entropy import Control, WeightedBCE
+from tailscope.treatments.cross_entropy import WeightedBCE
 from tailscope.treatments.limits import LimitCase
 from tailscope.treatments.parts import Choice, Part
 from tailscope.treatments.plan import TreatmentPlan
@@ -80,7 +80,7 @@ class Combined:
         part = Part.of(self.loss, "loss")
         plan = part.build()(class_counts)
         require_plain(plan, f"`loss`: {part}: combined")
-        is_sampler = plan.sample_weights is not None and _is_control(plan, class_counts)
+        is_sampler = plan.sample_weights is not None and _is_control(plan)
         if is_sampler:
             raise InputError(f"`loss`: {part} is a sampler; state it as `sampler`")
         return plan
@@ -92,7 +92,7 @@ class Combined:
         drawing = part.build()(class_counts)
         require_plain(drawing, f"`sampler`: {part}: combined")
         weights = require_draws(drawing, part)
-        if not _is_control(drawing, class_counts):
+        if not _is_control(drawing):
             raise InputError(f"`sampler`: {part} has a loss of its own; state it as `loss`")
         return replace(plan, sample_weights=weights, attributes=drawing.attributes, leaves_out=drawing.leaves_out)
 
@@ -117,8 +117,6 @@ class Combined:
         return {**stated, "treatment": "control"} if stated.get("name") == "warm_up" else stated
 
 
-def _is_control(plan: TreatmentPlan, class_counts: ClassCounts) -> bool:
+def _is_control(plan: TreatmentPlan) -> bool:
     """Whether a plan's loss is control's: a sampler has no other."""
-    control = Control()(class_counts).loss.state_dict()
-    found = plan.loss.state_dict()
-    return isinstance(plan.loss, WeightedBCE) and all(bool((found[name] == control[name]).all()) for name in control)
+    return isinstance(plan.loss, WeightedBCE) and plan.loss.is_plain

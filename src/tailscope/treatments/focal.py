@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from tailscope.core.records import ClassCounts
-from tailscope.treatments.cells import CellLoss, toward_target
+from tailscope.treatments.cells import CellLoss, focus, toward_target
 from tailscope.treatments.limits import LimitCase, MainParameter
 from tailscope.treatments.plan import TreatmentPlan, Variant
 from tailscope.treatments.registry import TREATMENTS
@@ -38,9 +38,8 @@ class FocalLoss(CellLoss):
     def _values(self, x: Tensor, y: Tensor, known: Tensor) -> Tensor:  # noqa: ARG002 - the mask is for batch statistics
         z = toward_target(x, y)
         alpha = self.alpha.to(x)
-        # The power as an exponential: a fractional γ would make pow's gradient infinite where 1−p_t rounds to 0.
-        focus = torch.exp(self.gamma * logsigmoid(-z))
-        return torch.where(y == 1, alpha, 1 - alpha) * focus * -logsigmoid(z)
+        weight = (1 - alpha) + (2 * alpha - 1) * y
+        return weight * focus(torch.sigmoid(-z), self.gamma) * -logsigmoid(z)
 
 
 @TREATMENTS.register("focal")

@@ -115,8 +115,8 @@ class WarmUp:
         require_plain(plan, "warm_up")
         if plan.adjust_logits is not None:
             raise InputError(
-                "warm_up begins with binary cross-entropy, and the logits of this loss mean something else (a soft-max, "
-                "a scale); choose `form: sigmoid` and no scale"
+                "warm_up begins with binary cross-entropy, and the logits of this loss mean something else (a "
+                "soft-max, a scale); choose `form: sigmoid` and no scale"
             )
         steps = [self._step(plan, len(class_counts.names), number) for number in range(int(self.steps))]
         later = [(self.share * number / self.steps, step) for number, step in enumerate(steps)][1:]
