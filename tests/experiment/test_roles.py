@@ -135,6 +135,10 @@ def test_an_ensemble_is_the_mean_probability_over_seeds(result):
     assert mine[["effusion", "mass"]].to_numpy() == pytest.approx(wanted)
     control = table[table["arm"] == "ensemble of control"]
     assert control["difference"].isna().all()
+    assert (table["lo"] <= table["value"]).all()
+    assert (table["value"] <= table["hi"]).all()
+    others = table[table["arm"] != "ensemble of control"]
+    assert (others["difference_lo"] < others["difference_hi"]).all()
     assert result.table("ensembles").equals(table)
 
 

@@ -126,7 +126,7 @@ class RunAudit:
             TrainingError: As before training.
         """
         record = epoch_audit(self.job, epoch, watch)
-        self._act_on(judge({"epochs": [{"epoch": epoch, **watch.summary(), **record}]}))
+        self._act_on(judge({"epochs": [{"epoch": epoch + 1, **watch.summary(), **record}]}))
         return record
 
     def content(self, planned: dict[str, Any], epochs: list[dict[str, Any]]) -> dict[str, Any]:

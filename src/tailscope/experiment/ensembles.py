@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from tailscope.core import write_table
-from tailscope.experiment.comparing import comparison_settings, estimate_table
+from tailscope.experiment.comparing import comparison_settings
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.fitting import test_logits
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.performance_samples import performance_samples
 from tailscope.experiment.test_set import RunGrid, TestSet
-from tailscope.stats import compare
+from tailscope.stats import MetricSamples, compare
 
 COLUMNS = ("metric", "class", "group", "arm", "value", "lo", "hi", "difference", "difference_lo", "difference_hi")
 
@@ -24,7 +24,7 @@ def compare_ensembles(
 ) -> pd.DataFrame | None:
     """AUROC and AP of every ensemble, and their difference to control's; written to ``ensembles.parquet``.
 
-    There is one ensemble per arm, so intervals are over patients alone, and there is no verdict.
+    There is one ensemble per arm, so intervals are percentiles over patients alone, and there is no verdict.
 
     Returns:
         Columns :data:`COLUMNS`, control's ensemble first; None where no ensemble was asked for.
@@ -36,13 +36,24 @@ def compare_ensembles(
     labels = tuple(members)
     scores = np.stack([_mean_probability(folder, grid, arm, test.classes) for arm in members.values()])
     samples = list(performance_samples(test, RunGrid(labels, (0,), labels), scores))
-    table = estimate_table(samples).drop(columns=["lens", "n", "patients", "reason"])
+    table = pd.concat([_values(cell) for cell in samples], ignore_index=True)
     found = compare(samples, comparison_settings(config.compare))
-    found = found[["metric", "class", "arm", "difference", "lo", "hi"]]
-    found = found.rename(columns={"lo": "difference_lo", "hi": "difference_hi"})
+    found = found[["metric", "class", "arm", "difference", "percentile_lo", "percentile_hi"]]
+    found = found.rename(columns={"percentile_lo": "difference_lo", "percentile_hi": "difference_hi"})
     table = table.merge(found, on=["metric", "class", "arm"], how="left")[list(COLUMNS)]
     write_table(folder.path / "ensembles.parquet", table)
     return table
+
+
+def _values(cell: MetricSamples) -> pd.DataFrame:
+    """Value of each ensemble, with the 95 % percentile interval over patients; NaN where not estimable."""
+    lo, hi = np.percentile(cell.resampled, [2.5, 97.5], axis=1)
+    return pd.DataFrame(
+        {
+            "metric": cell.metric, "class": cell.class_name, "group": cell.group, "arm": cell.arms,
+            "value": cell.values[:, 0], "lo": lo, "hi": hi,
+        }
+    )  # fmt: skip
 
 
 def _mean_probability(

@@ -1,8 +1,8 @@
 """What does the reader see?
 
-One HTML file that works offline and in print: what was found in three sentences, data, performance, alignment, units,
-hidden differences, a gallery, provenance. Comes in: :class:`ReportContent`, tables of plain numbers and pseudonymised
-images. Goes out: the page, and the three sentences. May import: core; no torch.
+One HTML file that works offline and in print: what was found in three sentences, data, treatments and their audit,
+performance, alignment, units, hidden differences, a gallery, provenance. Comes in: :class:`ReportContent`, tables of
+plain numbers and pseudonymised images. Goes out: the page, and the three sentences. May import: core; no torch.
 """
 
 from tailscope.report.content import GalleryCase, GalleryView, ReportContent

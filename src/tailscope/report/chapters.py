@@ -172,8 +172,8 @@ def provenance(content: ReportContent) -> Section:
     history = rows_of(ranked(filled(content.history, HISTORY_COLUMNS), "arm", content.arms))
     if history:
         caption = (
-            "Training loss and validation AUROC per epoch, one line per run, coloured by arm. Losses of different "
-            "treatments have different scales: compare their shapes, not their heights."
+            "Training loss and validation AUROC per epoch, one line per run, coloured by arm and dashed where a colour "
+            "comes again. Losses of different treatments have different scales: compare shapes, not heights."
         )
         blocks.append(FigureBlock(caption, figures.history_chart(history, content.arms)))
     else:

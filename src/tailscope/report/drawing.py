@@ -79,16 +79,16 @@ def line_encodings(arms: tuple[str, ...]) -> tuple[Any, Any]:
     """Colour and dash of the lines of arms."""
     names, numbers = list(arms), range(len(arms))
     colours, dashes = [look(number)[0] for number in numbers], [dash(number) for number in numbers]
-    legend = arm_legend(names)
+    legend = arm_legend(names, symbolType="stroke", symbolSize=180, symbolStrokeWidth=2)
     return (
         alt.Color("arm:N", title=None, legend=legend, scale=alt.Scale(domain=names, range=colours)),
         alt.StrokeDash("arm:N", title=None, legend=legend, scale=alt.Scale(domain=names, range=dashes)),
     )
 
 
-def arm_legend(names: list[str]) -> Any:
+def arm_legend(names: list[str], **symbols: Any) -> Any:
     """A legend above the chart with as many columns as its names leave room for."""
-    return alt.Legend(orient="top", direction="horizontal", columns=legend_columns(names))
+    return alt.Legend(orient="top", direction="horizontal", columns=legend_columns(names), **symbols)
 
 
 def legend_columns(names: list[str], width: float = WIDTH) -> int:

@@ -122,12 +122,10 @@ def history_chart(rows: Rows, arms: tuple[str, ...]) -> Markup:
         ])  # fmt: skip
         x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(zero=False))
         y = alt.Y("y:Q", title=title, scale=alt.Scale(zero=False))
-        lines = (
-            alt.Chart(data)
-            .mark_line(strokeWidth=1.4, point={"size": 14})
-            .encode(x=x, y=y, color=colour, strokeDash=dashes, detail="run:N")
-        )
-        panels.append(lines.properties(width=390, height=200))
+        base = alt.Chart(data).encode(x=x, y=y, color=colour)
+        lines = base.mark_line(strokeWidth=1.4).encode(strokeDash=dashes, detail="run:N")
+        points = base.mark_point(filled=True, size=14, opacity=1)
+        panels.append(alt.layer(lines, points).properties(width=390, height=200))
     return svg(alt.hconcat(*panels, spacing=24), "Training loss and validation AUROC per epoch")
 
 

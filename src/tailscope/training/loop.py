@@ -131,7 +131,7 @@ class _Loop:
         )
         score = validation_score(logits, data.targets[rows])
         state.history.append({"epoch": state.epoch, "train_loss": result.loss, "val_auroc": score, "lr": result.lr})
-        state.audit.append({"epoch": state.epoch, **result.watch.summary(), **found})
+        state.audit.append({"epoch": state.epoch + 1, **result.watch.summary(), **found})
         best = state.best.after(state.epoch, score)
         if best != state.best and stage is self.job.stages[-1]:
             state.best = best
