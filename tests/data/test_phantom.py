@@ -99,6 +99,8 @@ def test_a_flip_is_not_allowed(small: Dataset) -> None:
         ({"shortcuts": {"mass": {"artifact": "tube", "strength": 1}}}, "no artifact 'tube'"),
         ({"shortcuts": {"mass": {"artifact": "ecg_lead", "strength": 1.1}}}, "`strength` must be from 0 to 1; got 1.1"),
         ({"shortcuts": {"mass": {"artifact": "ecg_lead"}}}, "must have `artifact` and `strength`"),
+        ({"shortcuts": [{"class": "mass"}]}, "`shortcuts` must map each class to its artifact and strength"),
+        ({"shortcuts": {"mass": "ecg_lead"}}, "`shortcuts` must map each class to its artifact and strength"),
         (
             {"shortcuts": {name: {"artifact": "ecg_lead", "strength": 0.9} for name in ("mass", "nodule")}},
             "ties one artifact to several classes",

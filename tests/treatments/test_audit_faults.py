@@ -338,7 +338,7 @@ def test_planted_a_network_left_in_evaluation_mode_is_caught(targets, permutatio
     assert found == {
         "training mode": (
             "epoch 1: the network was in evaluation mode in 40 of 40 steps: dropout was off and the statistics of its "
-            "normalisation stood still (so in 2 of 3)"
+            "normalisation stood still (at 2 of 3 times looked at)"
         )
     }
 

@@ -354,7 +354,7 @@ def test_one_check_over_several_moments_is_said_once_with_the_first_and_worst():
     ok, warning, bad = (Check("loss", verdict, verdict) for verdict in ("ok", "warning", "failed"))
 
     assert merged({"epoch 0": [warning], "epoch 1": [bad], "epoch 2": [bad]}) == [
-        Check("loss", "failed", "epoch 1: failed (so in 2 of 3)")
+        Check("loss", "failed", "epoch 1: failed (at 2 of 3 times looked at)")
     ]
     assert merged({"": [ok], "epoch 0": [ok]}) == [ok]
 

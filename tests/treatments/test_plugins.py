@@ -177,7 +177,6 @@ def test_a_run_stops_before_it_trains_such_a_sampler_and_names_the_way_to_allow_
     assert not list((elsewhere.root / "plugged" / "runs").glob("elsewhere*/run.json"))
 
 
-@pytest.mark.xfail(strict=True, reason="draw weights are not checked before training; NumPy's own error comes up")
 def test_weights_of_another_number_than_the_images_are_refused_before_training_without_a_traceback(elsewhere):
     path = elsewhere.configure({"name": "elsewhere_per_class", "fills": False})
 

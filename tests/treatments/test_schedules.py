@@ -171,6 +171,43 @@ def test_a_learnt_scale_refuses_a_sampler_that_reads_columns():
 # schedules in general
 
 
+@pytest.mark.parametrize("name", ["drw", "balanced_mixup", "decoupled", "warm_up"])
+def test_under_a_schedule_nothing_ranks_as_control_by_construction(name):
+    assert TREATMENTS.build("logit_adjusted")(COUNTS).same_ranking
+    plan = TREATMENTS.build(name, treatment="logit_adjusted")(COUNTS)
+    combined = Combined(loss="logit_adjusted", schedule=name)(COUNTS)
+
+    assert not any(stage.same_ranking for whole in (plan, combined) for _, stage in whole.stages)
+
+
+@pytest.mark.parametrize("name", ["effective_number", "inter_weighted"])
+def test_drw_refuses_a_loss_whose_classes_are_weighted_from_the_beginning(name):
+    with pytest.raises(InputError, match=f"{name} does not go with drw: the classes are weighted from the beginning"):
+        Drw(treatment=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("combined", "loss"),
+        ("combined", "sampler"),
+        ("temperature", "treatment"),
+        ("drw", "treatment"),
+        ("ensemble", "of"),
+    ],
+)
+def test_an_ensemble_is_no_part_of_another_treatment(name, setting):
+    with pytest.raises(InputError, match=f"`{setting}`: an ensemble trains nothing"):
+        TREATMENTS.build(name, **{setting: "ensemble"})
+
+
+def test_a_warm_up_asks_for_what_its_treatment_needs_only_where_that_holds_alone():
+    plan = WarmUp("auc_margin", share=0.4, steps=2)(COUNTS)
+
+    assert [stage.requirements for _, stage in plan.stages[:2]] == [("loss_parameters",)] * 2
+    assert "both_sides_in_batch" in plan.at(0.5).requirements
+
+
 @pytest.mark.parametrize("name", ["drw", "balanced_mixup", "decoupled", "warm_up", "temperature"])
 def test_a_schedule_inside_a_schedule_is_refused(name):
     with pytest.raises(InputError, match="the given treatment has phases of its own"):

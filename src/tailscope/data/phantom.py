@@ -167,6 +167,13 @@ class Phantom:
         ]
 
     def _shortcut_problems(self) -> list[str]:
+        if not isinstance(self.shortcuts, Mapping) or not all(
+            isinstance(tie, Mapping) for tie in self.shortcuts.values()
+        ):
+            return [
+                "`shortcuts` must map each class to its artifact and strength, e.g. "
+                f"{{pneumothorax: {{artifact: chest_tube, strength: 0.8}}}}; got {self.shortcuts!r}"
+            ]
         problems = []
         artifacts = [tie.get("artifact") for tie in self.shortcuts.values()]
         for name, tie in self.shortcuts.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tailscope.core import ExperimentData, InputError
 from tailscope.experiment.config import ExperimentConfig
@@ -20,11 +21,36 @@ def treatment_problems(config: ExperimentConfig, data: ExperimentData, arm: str)
             return problems
         network = fresh_network(config, data, config.seeds[0])
         job = Job(network, plan, data, config.training_of(arm), config.seeds[0])
+        if problems := _weight_problems(job):
+            return problems
         if needs_head(plan):
             find_head(network.module, len(data.classes))
         return unmet_requirements(plan, _facts(job))
     except InputError as error:
         return [str(error)]
+
+
+def _weight_problems(job: Job) -> list[str]:
+    """Draw weights that are none: of another number than the images, negative, not finite, or all 0."""
+    found = [
+        (whose, weights)
+        for stage in job.stages
+        for whose, weights in (
+            ("draw weights", job.draw_weights(stage.plan)),
+            ("partners' draw weights", job.partner_weights(stage.plan)),
+        )
+        if weights is not None and not _are_weights(weights, job.rows.size)
+    ]
+    return [
+        f"its {whose} must be {job.rows.size} finite numbers, one per image, 0 or more and not all 0; got "
+        f"{weights.size} from {weights.min():g} to {weights.max():g}: correct the sampler's `sample_weights`"
+        for whose, weights in found[:1]
+    ]
+
+
+def _are_weights(weights: NDArray[np.float64], count: int) -> bool:
+    is_usable = weights.shape == (count,) and np.isfinite(weights).all() and weights.min() >= 0
+    return bool(is_usable and weights.sum() > 0)
 
 
 def needs_head(plan: TreatmentPlan) -> bool:

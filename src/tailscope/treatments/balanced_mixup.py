@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from tailscope.core.records import ClassCounts
@@ -10,7 +10,7 @@ from tailscope.treatments.limits import LimitCase, MainParameter
 from tailscope.treatments.parts import Choice, Part
 from tailscope.treatments.plan import Mixing, TreatmentPlan
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.schedules import require_draws, require_no_sampler, require_plain
+from tailscope.treatments.schedules import require_draws, require_no_sampler, require_plain, scheduled
 from tailscope.treatments.settings import check_range
 
 
@@ -67,4 +67,4 @@ class BalancedMixup:
         part = Part.of(self.sampler, "sampler")
         drawing = part.build()(class_counts)
         mixing = Mixing(require_draws(drawing, part), self.alpha, drawing.attributes)
-        return replace(plan, mixing=mixing)
+        return scheduled(plan, mixing=mixing)

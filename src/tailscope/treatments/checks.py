@@ -56,7 +56,7 @@ def merged(by_moment: Mapping[str, Sequence[Check]]) -> list[Check]:
     Example:
         >>> ok, bad = Check("loss", "ok", "the loss is finite"), Check("loss", "failed", "the loss is nan")
         >>> merged({"epoch 0": [ok], "epoch 1": [bad], "epoch 2": [bad]})[0].sentence
-        'epoch 1: the loss is nan (so in 2 of 3)'
+        'epoch 1: the loss is nan (at 2 of 3 times looked at)'
     """
     names = dict.fromkeys(check.check for checks in by_moment.values() for check in checks)
     return [_worst(name, by_moment) for name in names]
@@ -68,5 +68,5 @@ def _worst(name: str, by_moment: Mapping[str, Sequence[Check]]) -> Check:
     if worst.verdict == "ok":
         return found[0][1]
     alike = sum(check.verdict == worst.verdict for _, check in found)
-    often = f" (so in {alike} of {len(found)})" if len(found) > 1 else ""
+    often = f" (at {alike} of {len(found)} times looked at)" if len(found) > 1 else ""
     return Check(name, worst.verdict, f"{moment}: {worst.sentence}{often}" if moment else worst.sentence)

@@ -8,6 +8,7 @@ from typing import ClassVar
 from tailscope.core.errors import InputError
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cross_entropy import WeightedBCE
+from tailscope.treatments.drw import WEIGHED_TWICE, WEIGHTED_CLASSES
 from tailscope.treatments.limits import LimitCase
 from tailscope.treatments.parts import Choice, Part
 from tailscope.treatments.plan import TreatmentPlan
@@ -18,8 +19,7 @@ _SAMPLER = "any sampler"
 # (loss, sampler or schedule): why the two do not go together
 IMPOSSIBLE = {
     ("logit_adjusted", _SAMPLER): "it corrects for the prevalences of the images as they come, which a sampler changes",
-    ("effective_number", "drw"): "the classes are weighted from the beginning, and drw would weigh them once more",
-    ("inter_weighted", "drw"): "the classes are weighted from the beginning, and drw would weigh them once more",
+    **{(name, "drw"): WEIGHED_TWICE for name in WEIGHTED_CLASSES},
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, get_args
 
 from tailscope.core.errors import InputError
@@ -14,7 +14,7 @@ from tailscope.treatments.parts import Choice, Part
 from tailscope.treatments.plan import SampleWeights, TreatmentPlan
 from tailscope.treatments.post_hoc import monotone
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.schedules import require_draws, require_no_sampler, require_plain
+from tailscope.treatments.schedules import require_draws, require_no_sampler, require_plain, scheduled
 from tailscope.treatments.settings import check_choice, check_range
 
 Method: TypeAlias = Literal["retrain", "tau_normalized", "learnt_scale"]
@@ -90,8 +90,8 @@ class Decoupled:
         require_plain(plan, "decoupled")
         require_no_sampler(plan, "decoupled", "its features are learnt from the images as they come, by definition")
         weights, attributes = self._draws(class_counts)
-        later = replace(plan, sample_weights=weights, attributes=attributes, trains="fresh_head")
-        return replace(plan, phases=((self.share, later),))
+        later = scheduled(plan, sample_weights=weights, attributes=attributes, trains="fresh_head")
+        return scheduled(plan, phases=((self.share, later),))
 
     def _fit(self, class_counts: ClassCounts) -> TauNormalization | LearntScale:
         if self.method == "tau_normalized":

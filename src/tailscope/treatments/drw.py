@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -18,8 +18,12 @@ from tailscope.treatments.limits import LimitCase, MainParameter
 from tailscope.treatments.parts import Choice, Part
 from tailscope.treatments.plan import TreatmentPlan
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.schedules import require_plain
+from tailscope.treatments.schedules import require_plain, scheduled
 from tailscope.treatments.settings import check_range
+
+# Losses whose classes are weighted from the beginning, so that weights from a later moment on would weigh them twice.
+WEIGHTED_CLASSES = ("effective_number", "inter_weighted")
+WEIGHED_TWICE = "the classes are weighted from the beginning, and drw would weigh them once more"
 
 
 class ClassWeightedCells(CellLoss):
@@ -77,7 +81,10 @@ class Drw:
     beta: float = 0.9999
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "treatment", Part.of(self.treatment, "treatment"))
+        part = Part.of(self.treatment, "treatment")
+        object.__setattr__(self, "treatment", part)
+        if part.name in WEIGHTED_CLASSES:
+            raise InputError(f"{part.name} does not go with drw: {WEIGHED_TWICE}")
         check_range("share", self.share, 0, 1, open_end=True)
         check_range("beta", self.beta, 0, 1, open_end=True)
 
@@ -100,5 +107,5 @@ class Drw:
                 "choose a loss such as focal or ldam (with form: sigmoid)"
             )
         weights = effective_number_weights(class_counts, self.beta)
-        later = replace(plan, loss=ClassWeightedCells(plan.loss, weights))
-        return replace(plan, phases=((self.share, later),))
+        later = scheduled(plan, loss=ClassWeightedCells(plan.loss, weights))
+        return scheduled(plan, phases=((self.share, later),))

@@ -38,7 +38,7 @@ class Part:
             setting: Name of the setting that holds it, for messages.
 
         Raises:
-            InputError: It is neither, or the treatment refuses its settings.
+            InputError: It is neither, or the treatment refuses its settings, or it is an ensemble.
         """
         if isinstance(choice, Part):
             return choice
@@ -49,6 +49,8 @@ class Part:
                 f"`{setting}` must be a treatment's name, or a mapping with `name` and settings; got {choice!r}"
             )
         part = cls(choice["name"], {key: value for key, value in choice.items() if key != "name"})
+        if part.name == "ensemble":
+            raise InputError(f"`{setting}`: an ensemble trains nothing, so it is no part of another treatment")
         try:
             part.build()
         except InputError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from dataclasses import replace
+from typing import Any, Protocol, runtime_checkable
 
 from tailscope.core.errors import InputError
 from tailscope.core.records import ClassCounts
@@ -37,6 +38,11 @@ def require_plain(plan: TreatmentPlan, schedule: str) -> None:
     }
     if found := [name for name, there in has.items() if there]:
         raise InputError(f"{schedule} wraps a loss or a sampler; the given treatment has {found[0]} of its own")
+
+
+def scheduled(plan: TreatmentPlan, **parts: Any) -> TreatmentPlan:
+    """The plan with the parts of a schedule; under it, no treatment ranks as control by construction any longer."""
+    return replace(plan, same_ranking="", **parts)
 
 
 def require_no_sampler(plan: TreatmentPlan, schedule: str, why: str) -> None:

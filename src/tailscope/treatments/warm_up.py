@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,9 +14,9 @@ from tailscope.core.records import ClassCounts
 from tailscope.treatments.cross_entropy import WeightedBCE
 from tailscope.treatments.limits import LimitCase, MainParameter
 from tailscope.treatments.parts import Choice, Part
-from tailscope.treatments.plan import SampleWeights, TreatmentPlan
+from tailscope.treatments.plan import LEARNS, SampleWeights, TreatmentPlan
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.schedules import require_plain
+from tailscope.treatments.schedules import require_plain, scheduled
 from tailscope.treatments.settings import check_range
 
 
@@ -120,9 +120,12 @@ class WarmUp:
             )
         steps = [self._step(plan, len(class_counts.names), number) for number in range(int(self.steps))]
         later = [(self.share * number / self.steps, step) for number, step in enumerate(steps)][1:]
-        return replace(steps[0], phases=(*later, (self.share, plan)))
+        return scheduled(steps[0], phases=(*later, (self.share, scheduled(plan))))
 
     def _step(self, plan: TreatmentPlan, num_classes: int, number: int) -> TreatmentPlan:
         weight = number / self.steps
         drawn = None if plan.sample_weights is None else BlendedWeights(plan.sample_weights, weight)
-        return replace(plan, loss=BlendedLoss(plan.loss, num_classes, weight), sample_weights=drawn, leaves_out=False)
+        loss = BlendedLoss(plan.loss, num_classes, weight)
+        # What the treatment needs of a batch, it needs where it holds alone.
+        needs = tuple(name for name in plan.requirements if name == LEARNS)
+        return scheduled(plan, loss=loss, sample_weights=drawn, leaves_out=False, requirements=needs)
