@@ -177,3 +177,19 @@ def test_logits_of_a_soft_max_are_read_as_log_odds_in_validation(data, tmp_path,
 
     probability = 1 / (1 + np.exp(-seen[0]))
     assert probability.sum(axis=1) == pytest.approx(np.ones(20), abs=1e-5)
+
+
+def test_the_order_has_a_digest_that_tells_draws_and_partners_apart(data):
+    digests = {
+        str(treatment): job(data, treatment).order_digest()
+        for treatment in (
+            "control",
+            "focal",
+            "weighted_sampling",
+            "balanced_mixup",
+            {"name": "decoupled", "share": 0.5},
+        )
+    }
+
+    assert digests["control"] == digests["focal"]
+    assert len(set(digests.values())) == 4
