@@ -53,6 +53,22 @@ def test_a_stray_setting_is_named_with_the_nearest(speeds):
         speeds.build("walk", pacee=3)
 
 
+def test_a_missing_setting_is_named(speeds):
+    @speeds.register("run")
+    @dataclass(frozen=True)
+    class Run:
+        """Go at a stated pace."""
+
+        pace: int
+
+        def __call__(self) -> int:
+            return self.pace
+
+    with pytest.raises(InputError, match="speed 'run' needs the setting 'pace'; state it"):
+        speeds.build("run")
+    assert speeds.build("run", pace=3)() == 3
+
+
 def test_a_taken_name_is_refused(speeds):
     with pytest.raises(ValueError, match="speed 'walk' is taken by"):
         speeds.register("walk")(Walk)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from experiment_content import small_content
 
-from tailscope.core import SilentProgress, TrainingError
+from tailscope.core import InputError, SilentProgress, TrainingError
 from tailscope.experiment import preview_audits, run, validate_config
 from tailscope.experiment.auditing import RunAudit
 from tailscope.experiment.fitting import fresh_network
@@ -193,3 +193,60 @@ def test_class_length_weights_are_caught_whoever_hands_them_over(data):
 
     with pytest.raises(TrainingError, match="94 of 96 images have draw weight 0: they are never seen"):
         wrong.before_training()
+
+
+@pytest.mark.parametrize("treatment", ["weighted_sampling", "balanced_mixup", "prior_shift"])
+def test_counts_of_other_rows_inside_draws_and_shifts_are_caught(data, treatment):
+    audit = audited(data, treatment)
+    counts = replace(data.counts, positives=tuple(3 * count for count in data.counts.positives[::-1]))
+    plan = audit.config.treatment(audit.run.arm).build()(counts)
+    wrong = replace(audit, job=replace(audit.job, plan=plan))
+
+    with pytest.raises(TrainingError, match="that the treatment gives for the training images"):
+        wrong.before_training()
+
+
+@pytest.mark.parametrize("schedule", ["decoupled", "balanced_mixup"])
+def test_images_left_out_on_purpose_by_a_schedules_sampler_stop_nothing(data, schedule):
+    sampler = {"name": "class_aware_sampling", "without_positive": "left_out"}
+    extra = {"share": 0.0} if schedule == "decoupled" else {}
+
+    assert audited(data, {"name": schedule, "sampler": sampler, **extra}).before_training()
+
+
+def test_a_sampler_that_balances_a_column_shows_what_becomes_of_the_column(data):
+    planned = audited(data, {"name": "group_balanced_sampling", "column": "chest_tube"}).before_training()
+
+    assert planned["balance"]["column"] == "chest_tube"
+    assert set(planned["balance"]["classes"]) == set(data.classes)
+
+
+def test_all_arms_are_audited_before_the_first_is_trained(tmp_path):
+    arms = ["control", {"name": "focal", "alpha": 0.0}, {"name": "focal", "alpha": 0.0, "gamma": 1.0}]
+
+    with pytest.raises(TrainingError, match=r"(?s)'focal \(alpha=0.0\)'.*\n.*'focal \(alpha=0.0, gamma=1.0\)'"):
+        run(small_content(treatments=arms, lenses=ONE_LENS), tmp_path)
+
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_published_form_is_excused_for_its_known_defects_only(data, monkeypatch, tmp_path):
+    monkeypatch.setattr(loop_module, "open_for_training", lambda module, *rest: module.eval())
+    audit = audited(data, {"name": "weighted_sampling", "variant": "as_published"})
+    audit.before_training()
+
+    with pytest.raises(TrainingError, match="evaluation mode"):
+        fit(audit.job, tmp_path, inspect=audit.after_epoch)
+
+
+def test_a_head_that_is_needed_and_missing_is_told_before_training(tmp_path):
+    config = validate_config(
+        small_content(
+            model={"source": "torchvision", "name": "squeezenet1_1"},
+            treatments=["control", {"name": "decoupled", "method": "tau_normalized"}],
+            lenses=ONE_LENS,
+        )
+    )
+
+    with pytest.raises(InputError, match="the network's head must be a linear layer with 2 outputs"):
+        prepare_experiment(config, ExperimentFolder(tmp_path), SilentProgress())

@@ -162,3 +162,11 @@ def test_an_adjusted_arm_without_its_base_among_the_arms_is_trained(tmp_path):
 
     assert "weights_from" not in adjusted
     assert len(adjusted["adjustment"]["scale"]) == 2
+
+
+def test_an_adjusted_arm_that_stands_before_its_base_waits_for_it(tmp_path):
+    arms = ["control", {"name": "temperature", "treatment": "focal"}, "focal"]
+    result = run(small_content(treatments=arms, lenses={"alignment": None, "dissection": None}), tmp_path)
+
+    adjusted = next(record for record in records(result).values() if "temperature" in record["arm"])
+    assert adjusted["weights_from"].startswith("focal")

@@ -59,3 +59,13 @@ def test_names_that_do_not_fit_are_refused():
 def test_groups_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="got 3 and 1"):
         performance_table(LOGITS, TARGETS, ["a", "b", "c"], groups=["head"])
+
+
+def test_the_own_threshold_of_a_run_is_probability_one_half():
+    logits = np.array([[-1.0], [0.5], [2.0], [-0.1], [0.3]])
+    targets = np.array([[0.0], [0.0], [1.0], [1.0], [np.nan]])
+    table = performance_table(logits, targets, ["mass"]).set_index(["metric", "class"])["value"]
+
+    predicted = 1 / (1 + np.exp(-logits[:4, 0])) > 0.5
+    assert table["sensitivity_at_half", "mass"] == predicted[2:].mean() == 0.5
+    assert table["specificity_at_half", "mass"] == (~predicted[:2]).mean() == 0.5

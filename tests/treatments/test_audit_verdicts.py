@@ -14,7 +14,7 @@ from tailscope.treatments.fed_audit import mixing_audit
 from tailscope.treatments.focal import Focal
 from tailscope.treatments.gradient_audit import gradient_audit
 from tailscope.treatments.sampling import WeightedSampling
-from tailscope.treatments.sampling_audit import sampling_audit
+from tailscope.treatments.sampling_audit import Meant, sampling_audit
 from tailscope.treatments.spill_over import spill_over
 from tailscope.treatments.uncertainty import Uncertainty
 from tailscope.treatments.verdicts import judge, problems_of
@@ -95,7 +95,7 @@ def test_images_left_out_on_purpose_are_a_warning(targets):
     weights = _weights(targets)
     weights[np.flatnonzero((targets != 1).all(axis=1))[:1000]] = 0
     audits = [
-        {"sampling": sampling_audit(targets, weights, _drawn(weights), CLASSES, leaves_out=declared)}
+        {"sampling": sampling_audit(targets, weights, _drawn(weights), CLASSES, meant=Meant(leaves_out=declared))}
         for declared in (True, False)
     ]
 
@@ -104,11 +104,23 @@ def test_images_left_out_on_purpose_are_a_warning(targets):
     assert _found(audits[1], "images left out") == ("failed", says)
 
 
+def test_weights_that_balance_a_column_need_not_favour_the_rarest_class(targets):
+    weights = np.where(targets[:, 0] == 1, 5.0, 1.0)
+    by_label, by_column = (
+        {"sampling": sampling_audit(targets, weights, _drawn(weights), CLASSES, meant=Meant(by_labels=by_labels))}
+        for by_labels in (True, False)
+    )
+
+    assert _found(by_label, "direction of the sampler")[0] == "failed"
+    says = "the weights balance a further column, not the classes alone"
+    assert _found(by_column, "direction of the sampler") == ("ok", says)
+
+
 def test_a_class_that_is_never_drawn_is_named(targets):
     weights = np.where(targets[:, 2] == 1, 0.0, 1.0)
     share = 100 * np.mean(targets[:, 2] == 1)
 
-    audit = {"sampling": sampling_audit(targets, weights, _drawn(weights), CLASSES, leaves_out=True)}
+    audit = {"sampling": sampling_audit(targets, weights, _drawn(weights), CLASSES, meant=Meant(leaves_out=True))}
 
     says = f"class 'hernia' is never drawn, though {share:.2g} % of the images are positive"
     assert _found(audit, "classes drawn") == ("failed", says)

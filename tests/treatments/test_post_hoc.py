@@ -24,7 +24,7 @@ def fitted_on():
     logits = features @ weight.T + bias
     labels = (rng.random(logits.shape) < _sigmoid(logits / 2)).astype(float)
     labels[::17, 1] = np.nan
-    return FittedOn(logits[:600], labels[:600], logits[600:], labels[600:], weight, bias)
+    return FittedOn(logits[:600], labels[:600], logits[600:], labels[600:], weight, bias, COUNTS.names)
 
 
 def _fit(name, fitted_on, **settings):
@@ -88,7 +88,7 @@ def test_the_temperature_minimises_the_validation_cross_entropy(fitted_on):
 
 def test_the_training_split_has_no_say_in_the_temperature(fitted_on):
     other = FittedOn(-fitted_on.train_logits, fitted_on.train_targets, fitted_on.val_logits, fitted_on.val_targets,
-                     None, fitted_on.head_bias)  # fmt: skip
+                     None, fitted_on.head_bias, COUNTS.names)  # fmt: skip
 
     assert _fit("temperature", other) == _fit("temperature", fitted_on)
 
@@ -120,7 +120,7 @@ def test_tau_normalisation_divides_what_the_weights_give_by_the_length_of_the_ro
 
 def test_tau_normalisation_refuses_a_network_without_a_linear_head(fitted_on):
     headless = FittedOn(fitted_on.train_logits, fitted_on.train_targets, fitted_on.val_logits, fitted_on.val_targets,
-                        None, np.zeros(3))  # fmt: skip
+                        None, np.zeros(3), COUNTS.names)  # fmt: skip
 
     with pytest.raises(InputError, match="tau_normalized needs a network whose last layer is linear"):
         _fit("decoupled", headless, method="tau_normalized")
@@ -157,13 +157,13 @@ def test_a_class_without_both_sides_in_validation_is_left_alone_and_noted(name, 
     targets = fitted_on.val_targets.copy()
     targets[:, 1] = 0
     one_sided = FittedOn(fitted_on.train_logits, fitted_on.train_targets, fitted_on.val_logits, targets,
-                         fitted_on.head_weight, fitted_on.head_bias)  # fmt: skip
+                         fitted_on.head_weight, fitted_on.head_bias, COUNTS.names)  # fmt: skip
 
     found = _fit(name, one_sided)
 
     assert (found.scale[1], found.shift[1]) == (1.0, 0.0)
     assert len(found.notes) == 1
-    assert found.notes[0].startswith("class 1: ")
+    assert found.notes[0].startswith("class 'nodule': ")
 
 
 def test_separated_classes_end_at_the_end_of_the_range_and_say_so():
@@ -194,3 +194,36 @@ def test_an_adjustment_is_plain_values_for_the_record():
 def test_settings_that_make_no_sense_are_refused(name, settings, message):
     with pytest.raises(InputError, match=message):
         TREATMENTS.build(name, **settings)
+
+
+@pytest.mark.parametrize(
+    "base", ["weighted_sampling", {"name": "pos_weighted", "power": 1.0}, "logit_adjusted", "auc_margin"]
+)
+def test_a_prior_shift_refuses_a_network_that_no_longer_predicts_at_the_training_prevalences(base):
+    with pytest.raises(InputError, match=r"prior_shift does not go with .* the shift would count them once more"):
+        TREATMENTS.build("prior_shift", treatment=base)(COUNTS)
+
+
+@pytest.mark.parametrize("base", [{"name": "ldam", "form": "softmax"}, {"name": "ldam", "scale": 2.0}])
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("prior_shift", {}),
+        ("decoupled", {"method": "tau_normalized"}),
+        ("decoupled", {"method": "learnt_scale"}),
+    ],
+)
+def test_steps_on_the_logits_of_sigmoids_refuse_a_soft_max_and_a_scale(name, settings, base):
+    with pytest.raises(InputError, match="reads its logits through a soft-max or a scale"):
+        TREATMENTS.build(name, treatment=base, **settings)(COUNTS)
+
+
+def test_a_step_says_what_it_reads():
+    reads = {
+        name: TREATMENTS.build(name)(COUNTS).after_training.reads
+        for name in ("prior_shift", "temperature", "moved_thresholds")
+    }
+    scaled = TREATMENTS.build("decoupled", method="tau_normalized")(COUNTS).after_training.reads
+
+    assert reads == {"prior_shift": (), "temperature": ("val",), "moved_thresholds": ("val",)}
+    assert scaled == ("head",)

@@ -12,7 +12,7 @@ from rich.console import Console
 from tailscope import experiment
 from tailscope.cli.tables import print_frame, wide_console
 from tailscope.core import Progress, write_json
-from tailscope.experiment import ArmAudit, ExperimentConfig
+from tailscope.experiment import ArmAudit
 from tailscope.treatments import TREATMENTS
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
@@ -42,6 +42,7 @@ def print_audits(
     print_frame(console, pd.DataFrame([_row(one) for one in audits]), "What each arm would do in an epoch")
     for one in audits:
         _print_draws(console, one)
+        _print_balance(console, one)
     console.print("\nVerdicts", style="bold")
     for one in audits:
         _print_verdict(console, one)
@@ -49,7 +50,7 @@ def print_audits(
         write_json(save, {one.arm: one.audit for one in audits})
         console.print(f"\nWritten to {save}", markup=False, highlight=False)
     console.print("\nNothing was trained.")
-    if any(one.audit["verdict"] == "failed" and not _is_allowed(config, one.arm) for one in audits):
+    if any(one.audit["verdict"] == "failed" and not one.is_allowed for one in audits):
         raise typer.Exit(_FAILED)
 
 
@@ -81,15 +82,26 @@ def _print_draws(console: Console, one: ArmAudit) -> None:
     print_frame(console, pd.DataFrame(rows), f"{one.arm}: positive images among the images, and among the draws")
 
 
+def _print_balance(console: Console, one: ArmAudit) -> None:
+    """How often each group stands among positives and negatives, for an arm that balances a further column."""
+    balance = one.audit.get("balance")
+    if balance is None:
+        return
+    rows = [
+        {"class": name, balance["column"]: group, **{key.replace("_", " "): share for key, share in shares.items()}}
+        for name, groups in balance["classes"].items()
+        for group, shares in groups.items()
+    ]
+    title = f"{one.arm}: share of each group among positives and negatives; balanced where the drawn shares agree"
+    print_frame(console, pd.DataFrame(rows), title)
+
+
 def _print_verdict(console: Console, one: ArmAudit) -> None:
     verdict = one.audit["verdict"]
     console.print(f"  {one.arm}: ", end="", markup=False, highlight=False)
     console.print(verdict, style=_COLOURS[verdict], end="")
-    console.print(f" – {one.audit['sentence']}", markup=False, highlight=False)
+    allowed = " (allowed by name)" if verdict == "failed" and one.is_allowed else ""
+    console.print(f"{allowed} – {one.audit['sentence']}", markup=False, highlight=False)
     for check in one.audit["checks"]:
         if check["verdict"] != "ok" and check["sentence"] not in one.audit["sentence"]:
             console.print(f"    {check['verdict']}: {check['sentence']}", markup=False, highlight=False)
-
-
-def _is_allowed(config: ExperimentConfig, arm: str) -> bool:
-    return config.treatment(arm).settings.get("variant") == "as_published" or arm in config.audit.allow

@@ -16,12 +16,26 @@ from tailscope.core.progress import Advance
 _LINES_PER_TASK = 4
 
 
+def rate(per_second: float, unit: str) -> str:
+    """A rate for people: slow work by the minute.
+
+    >>> rate(1500.0, "images"), rate(0.05, "trials")
+    ('1,500 images/s', '3.0 trials/min')
+    """
+    return f"{per_second:,.0f} {unit}/s" if per_second >= 1 else f"{60 * per_second:.1f} {unit}/min"
+
+
+def spent(begin: float) -> float:
+    """Seconds since a moment, above 0."""
+    return max(time.perf_counter() - begin, 1e-9)
+
+
 class _Rate(ProgressColumn):
     """Items per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} {task.fields['unit']}/s", style="cyan")
+        return Text("" if speed is None else rate(speed, task.fields["unit"]), style="cyan")
 
 
 class TerminalProgress:
@@ -69,7 +83,7 @@ class PlainProgress:
             done += count
             if total and done * _LINES_PER_TASK >= total * next_share and done < total:
                 next_share = done * _LINES_PER_TASK // total + 1
-                self.say(f"{description}: {done:,} of {total:,} {unit}, {self._rate(done, begin)} {unit}/s")
+                self.say(f"{description}: {done:,} of {total:,} {unit}, {rate(done / spent(begin), unit)}")
 
         yield advance
         if done:
@@ -79,10 +93,6 @@ class PlainProgress:
         """Print at once, so that a log can be followed."""
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
-
-    @staticmethod
-    def _rate(done: int, begin: float) -> str:
-        return f"{done / max(time.perf_counter() - begin, 1e-9):,.0f}"
 
 
 def chosen_progress() -> TerminalProgress | PlainProgress:

@@ -53,10 +53,23 @@ def _tell(result: ExperimentResult) -> None:
     for lens, metrics in (("performance", ("auroc", "average_precision")), ("alignment", ("mass_inside",))):
         for metric in metrics:
             _show_estimates(console, estimates[(estimates["lens"] == lens) & (estimates["metric"] == metric)], metric)
+    _show_aside(console, result, estimates)
     console.print()
     for sentence in result.sentences:
         console.print(f"• {sentence}", markup=False, highlight=False)
     console.print(f"\nReport: {result.report.resolve().as_posix()}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_aside(console: Console, result: ExperimentResult, estimates: pd.DataFrame) -> None:
+    """Arms that the tables above leave out: those that change no ranking, and ensembles."""
+    compared = set(estimates.loc[estimates["metric"] == "auroc", "arm"])
+    rest = [arm for arm in estimates["arm"].drop_duplicates() if arm not in compared]
+    if rest:
+        console.print(f"\nJudged by calibration only, see the report: {', '.join(rest)}", markup=False, highlight=False)
+    if (result.path / "ensembles.parquet").exists():
+        table = result.table("ensembles")
+        macro = table[table["class"] == "macro"]
+        print_frame(console, macro.drop(columns=["class", "group"]), "Ensembles over the seeds, mean over classes")
 
 
 def _show_estimates(console: Console, table: pd.DataFrame, metric: str) -> None:

@@ -93,14 +93,20 @@ class Registry(Generic[Built]):
 
         Raises:
             UnknownNameError: No choice has this name.
-            InputError: The choice has no such setting, or refuses its value.
+            InputError: The choice has no such setting, refuses its value, or needs one that is missing.
         """
         choice = self.find(name)
         accepted = self.settings(name)
         if stray := sorted(set(settings) - set(accepted)):
             hint = nearest(stray[0], accepted)
             raise InputError(f"{self.kind} {name!r} has no setting {', '.join(map(repr, stray))}{hint}")
+        if missing := [key for key in self._mandatory(name) if key not in settings]:
+            raise InputError(f"{self.kind} {name!r} needs the setting {', '.join(map(repr, missing))}; state it")
         return choice(**settings)
+
+    def _mandatory(self, name: str) -> list[str]:
+        parameters = inspect.signature(self.find(name)).parameters.values()
+        return [one.name for one in parameters if one.default is one.empty and one.kind is not one.VAR_KEYWORD]
 
     def names(self) -> tuple[str, ...]:
         """Every known name, sorted."""

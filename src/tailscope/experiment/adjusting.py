@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.core import InputError
 from tailscope.models import find_head
 from tailscope.training import Job, predict_adjusted
 from tailscope.treatments import AffineLogits, FittedOn
@@ -16,30 +15,22 @@ def fitted_adjustment(job: Job) -> AffineLogits | None:
     step = job.plan.after_training
     if step is None:
         return None
-    data = job.data
-    train, val = data.rows("train"), data.rows("val")
-    weight, bias = _head(job)
-    return step.fit(
-        FittedOn(
-            train_logits=_logits(job, train),
-            train_targets=data.targets[train].astype(np.float64),
-            val_logits=_logits(job, val),
-            val_targets=data.targets[val].astype(np.float64),
-            head_weight=weight,
-            head_bias=bias,
-        )
-    )
+    train, val = (_seen(job, split, split in step.reads) for split in ("train", "val"))
+    weight, bias = _head(job) if "head" in step.reads else (None, np.zeros(len(job.data.classes)))
+    return step.fit(FittedOn(*train, *val, weight, bias, job.data.classes))
 
 
-def _logits(job: Job, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    return predict_adjusted(job.network, job.plan, job.data.pixels, rows).astype(np.float64)
+def _seen(job: Job, split: str, is_read: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logits and targets of a split; empty where the step does not read them."""
+    rows = job.data.rows(split)[: None if is_read else 0]
+    targets = job.data.targets[rows].astype(np.float64)
+    if not is_read:
+        return targets, targets
+    return predict_adjusted(job.network, job.plan, job.data.pixels, rows).astype(np.float64), targets
 
 
-def _head(job: Job) -> tuple[NDArray[np.float64] | None, NDArray[np.float64]]:
-    classes = len(job.data.classes)
-    try:
-        head = find_head(job.network.module, classes)
-    except InputError:
-        return None, np.zeros(classes)
+def _head(job: Job) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    head = find_head(job.network.module, len(job.data.classes))
     weight = head.weight.detach().double().cpu().numpy()
-    return weight, np.zeros(classes) if head.bias is None else head.bias.detach().double().cpu().numpy()
+    bias = np.zeros(len(weight)) if head.bias is None else head.bias.detach().double().cpu().numpy()
+    return weight, bias

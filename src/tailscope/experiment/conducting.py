@@ -17,6 +17,7 @@ from tailscope.experiment.fitting import is_fitted, make_run, trained_network
 from tailscope.experiment.folder import ExperimentFolder, Stage
 from tailscope.experiment.plan import Run, planned_runs
 from tailscope.experiment.preparing import Prepared, open_folder, prepare_experiment
+from tailscope.experiment.previewing import require_sound
 from tailscope.experiment.ranking import look_at_performance
 from tailscope.experiment.reading import load_config, require_folder, validate_config
 from tailscope.experiment.reporting import report_content
@@ -92,6 +93,8 @@ def _conduct(
         for note in prepared.notes:
             progress.say(f"note: {note}")
         open_folder(prepared, config, folder, comparison_settings(config.compare))
+    if may_train:
+        _require_sound(config, prepared, folder, progress)
     if config.tune is not None:
         with timings.stage("tuning"):
             arms = tuned_treatments(config, prepared.data, folder, progress, may_train=may_train)
@@ -116,6 +119,13 @@ def _conduct(
         compare_ensembles(folder, config, test, grids.every)
     with timings.stage("report"):
         return _report(folder, prepared, grids, roles, comparison)
+
+
+def _require_sound(config: ExperimentConfig, prepared: Prepared, folder: ExperimentFolder, progress: Progress) -> None:
+    """Audit the arms that have something to train; tuned arms keep what the audit looks at, but for one setting."""
+    waiting = {one.arm for one in planned_runs(config, prepared.data) if not is_fitted(folder, one)}
+    if waiting:
+        require_sound(config, prepared.data, [arm for arm in config.arms if arm in waiting], progress)
 
 
 def _require_fitted(folder: ExperimentFolder, runs: tuple[Run, ...]) -> None:

@@ -290,7 +290,10 @@ class ExperimentConfig(_Section):
             raise ValueError(f"`seeds` must be 0 or more; got {min(self.seeds)}")
         if self.compare.control not in self._trained:
             known = ", ".join(self._trained)
-            raise ValueError(f"`compare.control` is {self.compare.control!r}, which is no trained arm; arms: {known}")
+            raise ValueError(
+                f"`compare.control` is {self.compare.control!r}, which is no trained arm; arms: "
+                f"{known}. Add it to `treatments`, or set `compare.control` to one of these"
+            )
         if strangers := sorted(set(self.audit.allow) - set(arms)):
             raise ValueError(f"`audit.allow` names {strangers[0]!r}, which is no arm; arms: {', '.join(arms)}")
         return self

@@ -20,7 +20,7 @@ from tailscope.core import (
     write_table,
 )
 from tailscope.experiment.adjusting import fitted_adjustment
-from tailscope.experiment.auditing import RunAudit
+from tailscope.experiment.auditing import RunAudit, is_allowed
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.plan import Run, run_hash
@@ -50,9 +50,12 @@ def trained_network(folder: ExperimentFolder, config: ExperimentConfig, data: Ex
     """The network of a finished run, in eval mode, on the accelerator where there is one."""
     network = fresh_network(config, data, run.seed)
     network.module.load_state_dict(read_weights(folder.run(run.name) / "weights.safetensors")[0])
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    network.module.to(device).to(memory_format=torch.channels_last).eval()
+    network.module.to(_device()).to(memory_format=torch.channels_last).eval()
     return network
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def is_fitted(folder: ExperimentFolder, run: Run) -> bool:
@@ -76,8 +79,9 @@ def make_run(
     initial = weights_digest(network)
     plan = config.treatment(run.arm).build()(data.counts)
     job = Job(network, plan, data, config.training_of(run.arm), run.seed)
+    network.module.to(_device())
     twin = finished_twin(folder, config, data, run, plan)
-    fitted = _adopted(folder, job, run, twin) if twin else _trained(folder, config, job, run, progress)
+    fitted = _adopted(folder, config, job, run, twin) if twin else _trained(folder, config, job, run, progress)
     adjustment = fitted_adjustment(job)
     write_table(place / "predictions.parquet", _predictions(run, job, adjustment))
     proof = {"initial_weights": initial, "batch_order": job.order_digest(), **fitted}
@@ -106,14 +110,18 @@ def _trained(
     return {"selected_epoch": state.best.epoch, "selected_score": state.best.score, "epochs": state.epoch}
 
 
-def _adopted(folder: ExperimentFolder, job: Job, run: Run, twin: Run) -> dict[str, Any]:
+def _adopted(folder: ExperimentFolder, config: ExperimentConfig, job: Job, run: Run, twin: Run) -> dict[str, Any]:
     """Take over what the twin's training left; facts for the record."""
     place, source = folder.run(run.name), folder.run(twin.name)
     place.mkdir(parents=True, exist_ok=True)
     for name in ("weights.safetensors", "treatment.safetensors"):
         if (source / name).exists():
             copy_file(source / name, place / name)
-    write_json(place / "audit.json", {**read_json(source / "audit.json"), "weights_from": twin.name})
+    audit = read_json(source / "audit.json")
+    write_json(
+        place / "audit.json",
+        {**audit, "allowed": is_allowed(config, run.arm, audit), "weights_from": twin.name},
+    )
     history = pd.read_parquet(source / "history.parquet").assign(run=run.name, arm=run.arm)
     write_table(place / "history.parquet", history)
     job.network.module.load_state_dict(read_weights(place / "weights.safetensors")[0])

@@ -27,11 +27,16 @@ class Run:
 
 
 def planned_runs(config: ExperimentConfig, data: ExperimentData) -> tuple[Run, ...]:
-    """All runs in the order of work: seed by seed, control first, so that an early look compares like with like."""
+    """All runs in the order of work: seed by seed, control first, so that an early look compares like with like.
+
+    Arms that adjust another arm's logits come last, so that they find its weights.
+    """
+    counts = data.counts
+    adjusts = {arm: config.treatment(arm).build()(counts).after_training is not None for arm in config.arms}
     return tuple(
         Run(arm, seed, f"{slug(arm)}-s{seed}-{run_hash(config, data, arm, seed)[:8]}")
         for seed in config.seeds
-        for arm in config.arms
+        for arm in sorted(config.arms, key=lambda arm: adjusts[arm])
     )
 
 

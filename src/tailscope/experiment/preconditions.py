@@ -54,8 +54,9 @@ def _are_weights(weights: NDArray[np.float64], count: int) -> bool:
 
 
 def needs_head(plan: TreatmentPlan) -> bool:
-    """Whether a stage trains the head alone."""
-    return any(part.trains == "fresh_head" for _, part in plan.stages)
+    """Whether a stage trains the head alone, or a step after training reads it."""
+    step = plan.after_training
+    return any(part.trains == "fresh_head" for _, part in plan.stages) or (step is not None and "head" in step.reads)
 
 
 def _facts(job: Job) -> TrainingFacts:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tailscope.core import ExperimentData, Progress
-from tailscope.experiment.auditing import planned_audit
+from tailscope.core import ExperimentData, Progress, TrainingError
+from tailscope.experiment.auditing import REMEDY, failure, is_allowed, planned_audit
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.fitting import fresh_network
 from tailscope.experiment.folder import ExperimentFolder
@@ -23,10 +24,12 @@ class ArmAudit:
     Args:
         arm: Its label.
         audit: As in ``audit.json`` before training: ``verdict``, ``sentence``, ``checks``, and what they rest on.
+        is_allowed: Whether its runs go on although the audit fails, because that was asked for by name.
     """
 
     arm: str
     audit: dict[str, Any]
+    is_allowed: bool
 
 
 def preview_audits(config: ExperimentConfig, out: Path, progress: Progress) -> tuple[ArmAudit, ...]:
@@ -44,9 +47,27 @@ def preview_audits(config: ExperimentConfig, out: Path, progress: Progress) -> t
     found = []
     with progress.task("auditing", len(config.arms), "arms") as advance:
         for arm in config.arms:
-            found.append(ArmAudit(arm, _audit(prepared.config, prepared.data, arm)))
+            audit = _audit(prepared.config, prepared.data, arm)
+            found.append(ArmAudit(arm, audit, is_allowed(config, arm, audit)))
             advance(1)
     return tuple(found)
+
+
+def require_sound(config: ExperimentConfig, data: ExperimentData, arms: Sequence[str], progress: Progress) -> None:
+    """Audit some arms before the first of them is trained, so that no arm waits for its turn to be refused.
+
+    Raises:
+        TrainingError: Arms do not do what they say, and nobody asked for that by name; lists all of them.
+    """
+    failed = []
+    with progress.task("auditing what the arms plan", len(arms), "arms") as advance:
+        for arm in arms:
+            audit = _audit(config, data, arm)
+            if audit["verdict"] == "failed" and not is_allowed(config, arm, audit):
+                failed.append(failure(arm, audit))
+            advance(1)
+    if failed:
+        raise TrainingError("\n".join([*failed, REMEDY]))
 
 
 def _audit(config: ExperimentConfig, data: ExperimentData, arm: str) -> dict[str, Any]:

@@ -37,7 +37,8 @@ def performance_table(
             there are only class and macro rows.
         thresholds: (K,) operating points chosen on the validation split, e.g. by
             :func:`tailscope.performance.threshold_at_specificity`; without them there are no sensitivity and
-            specificity rows.
+            specificity rows. The rows ``sensitivity_at_half`` and ``specificity_at_half`` are at logit 0, probability
+            one half: the run's own threshold.
 
     Returns:
         Columns class, metric, value, positives, negatives, n, reason. In class rows n counts labelled images; in the
@@ -83,18 +84,27 @@ def _metrics(score: Floats, label: Floats, thresholds: ArrayLike | None) -> dict
         "calibration_slope": (np.array([line.slope for line in lines]), line_reasons),
         "calibration_intercept": (np.array([line.intercept for line in lines]), line_reasons),
     }
+    sensitivity, specificity = _at_thresholds(score, label, np.zeros(score.shape[1]))
+    metrics |= {"sensitivity_at_half": (sensitivity, none), "specificity_at_half": (specificity, none)}
     return metrics if thresholds is None else metrics | _at_operating_point(score, label, thresholds)
 
 
 def _at_operating_point(score: Floats, label: Floats, thresholds: ArrayLike) -> dict[str, tuple[Floats, list[str]]]:
     chosen = np.asarray(thresholds, dtype=np.float64)
     reasons = ["" if known else "no operating point on validation" for known in np.isfinite(chosen)]
-    # The specificity is the sensitivity for the negatives, seen from the other side.
+    sensitivity, specificity = _at_thresholds(score, label, chosen)
+    return {"sensitivity": (sensitivity, reasons), "specificity": (specificity, reasons)}
+
+
+def _at_thresholds(score: Floats, label: Floats, thresholds: Floats) -> tuple[Floats, Floats]:
+    """Sensitivity and specificity per class; NaN for a class without both sides, as every metric of the table.
+
+    The specificity is the sensitivity for the negatives, from the other side.
+    """
+    has_both = (label == 1).any(axis=0) & (label == 0).any(axis=0)
+    chosen = np.where(has_both, thresholds, np.nan)
     specificity = sensitivity_at_threshold(-score, 1 - label, -np.nextafter(chosen, np.inf))
-    return {
-        "sensitivity": (sensitivity_at_threshold(score, label, chosen), reasons),
-        "specificity": (specificity, reasons),
-    }
+    return sensitivity_at_threshold(score, label, chosen), specificity
 
 
 def _aggregates(groups: Sequence[str] | None, count: int) -> dict[str, NDArray[np.bool_]]:

@@ -67,7 +67,7 @@ def draw_chart(rows: Rows, order: tuple[str, ...], arms: tuple[str, ...], sampli
         arms: All arms of the page, control first: an arm looks alike in every chart.
         sampling: The arms to draw.
     """
-    data = inline([row for row in map(_draws, rows) if row["arm"] in sampling and min(_positive(row)) > 0])
+    data = inline([_draws(row) for row in rows if row["arm"] in sampling and has_mark(row)])
     colour, shape = arm_encodings(arms, sampling)
     axis = alt.Axis(format="~%", tickCount=8, labelFlush=False, labelOverlap="greedy")
     scale = alt.Scale(type="log", nice=False, padding=12)
@@ -85,12 +85,11 @@ def draw_chart(rows: Rows, order: tuple[str, ...], arms: tuple[str, ...], sampli
     return svg(chart, "Share of each class among the images and among the draws")
 
 
+def has_mark(row: dict[str, Any]) -> bool:
+    """Whether a logarithmic axis has a place for all shares of a row."""
+    return all(float_of(row[name]) > 0 for name in ("prevalence", "expected", "realised"))
+
+
 def _draws(row: dict[str, Any]) -> dict[str, Any]:
     names = {name: text_of(row[name]) for name in ("arm", "class")}
     return {**names, **{name: float_of(row[name]) for name in ("prevalence", "expected", "realised")}}
-
-
-def _positive(row: dict[str, Any]) -> list[float]:
-    """The shares, with 0 for one that is missing: a logarithmic axis has no place for it."""
-    shares = (row[name] for name in ("prevalence", "expected", "realised"))
-    return [share if math.isfinite(share) else 0.0 for share in shares]

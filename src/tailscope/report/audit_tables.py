@@ -1,4 +1,4 @@
-"""The tables of the audit: one line per arm, and how often each class is drawn."""
+"""The tables of the audit: one line per arm, how often each class is drawn, and what a balanced column still tells."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tailscope.report.numbers import NONE, count, plural, rate, share, times
 
 Rows = list[dict[str, Any]]
 
+_MOST_OPEN = 40  # rows; a longer table starts folded
 _ALLOWED = "went on although it failed, because the configuration names it"
 
 
@@ -97,4 +98,30 @@ def _drawn(row: dict[str, Any]) -> tuple[Cell, ...]:
         word(row["arm"]),
         *(figure_cell(share(row[name]), row[name]) for name in ("prevalence", "expected", "realised")),
         figure_cell(times(factor), factor),
+    )
+
+
+def balance_table(rows: Rows) -> Table:
+    """Per class, arm and group: its share among positives and negatives, in the images and in the draws."""
+    return Table(
+        "Does the group still tell the class? For every value of the column that an arm's sampler balances (the "
+        "group), its share of the class's positive images and of its negative images, as they are, and as expected "
+        "among the draws of an epoch. Where the two shares of the images differ, the group tells something of the "
+        "class, and a network can learn the group in its place. Where the two shares of the draws are the same, that "
+        "way is closed: after balancing, the group no longer tells the class. Classes that the sampler does not "
+        "balance may keep their difference.",
+        ("class", "arm", "group", "of positives", "of negatives", "of positives drawn", "of negatives drawn"),
+        tuple(_balanced(row) for row in rows),
+        title="Does the group still tell the class?",
+        is_open=len(rows) <= _MOST_OPEN,
+    )
+
+
+def _balanced(row: dict[str, Any]) -> tuple[Cell, ...]:
+    names = ("positives", "negatives", "positives_drawn", "negatives_drawn")
+    return (
+        Cell(text_of(row["class"])),
+        word(row["arm"]),
+        Cell(f"{text_of(row['column'])}: {text_of(row['group'])}"),
+        *(figure_cell(share(row[name]), row[name]) for name in names),
     )

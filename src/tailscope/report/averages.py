@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tailscope.report.blocks import Cell, Notes, Table, figure_cell, word
-from tailscope.report.frames import AGGREGATES, text_of
+from tailscope.report.frames import AGGREGATES, has_intervals, text_of
 from tailscope.report.numbers import decimal, interval
 from tailscope.report.words import metric_name
 
@@ -34,10 +34,12 @@ def averages(metrics: tuple[str, ...], rows: Rows, arms: tuple[str, ...], verdic
         )
         for arm in arms
     )
+    known = has_intervals(rows)
+    which = "of arms whose intervals overlap means little" if known else "means little without intervals"
     return Table(
-        "Averages over classes per arm, with 95 % intervals: macro is the mean over all classes; head, medium and tail "
-        "are means over the classes of the group. A click on a column's head sorts by it, but the order of arms whose "
-        "intervals overlap means little.",
+        f"Averages over classes per arm{', with 95 % intervals' if known else ''}: macro is the mean over all classes; "
+        "head, medium and tail are means over the classes of the group. A click on a column's head sorts by it, but "
+        f"the order {which}.",
         ("arm", *(["audit"] if verdicts else []), *(f"{metric_name(metric)}, {name}" for metric, name in columns)),
         lines,
         notes=notes.lines(),

@@ -93,12 +93,16 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Listing:
-    """Items of a list: bullets, numbers, or folded away under the title; or typed, text as it is, folded too."""
+    """Items of a list: bullets, numbers, or folded away under the title; or typed, text as it is, folded too.
+
+    Bullets may have lines ``below`` them, one tuple per item.
+    """
 
     kind: ClassVar[str] = "listing"
     items: tuple[str, ...]
     style: str = "bullets"
     title: str = ""
+    below: tuple[tuple[str, ...], ...] = ()
 
 
 Block = Table | Figure | Paragraph | Listing

@@ -22,12 +22,13 @@ from tailscope.report.frames import (
     UNIT_COLUMNS,
     filled,
     float_of,
+    has_intervals,
     ranked,
     rows_of,
     text_of,
 )
 from tailscope.report.numbers import decimal, listed, plural
-from tailscope.report.selection import by_class, class_names
+from tailscope.report.selection import by_class, class_names, ensemble_names
 from tailscope.report.summary import three_sentences, verdict_kind, why_not_compared
 from tailscope.report.treatments import failed_audits
 from tailscope.report.words import metric_name
@@ -58,7 +59,7 @@ def summary(content: ReportContent) -> Section:
         "“Undecided” is not “no difference”: it means that these data and seeds can show neither a difference nor its "
         f"absence. “Equivalent” means that the 90 % interval lies within ±{decimal(content.margin, 2)}."
     )
-    blocks = (Listing(sentences, "numbers"), reminder, *failed_audits(content), *_uncounted(content))
+    blocks = (Listing(sentences, "numbers"), reminder, *failed_audits(content), *_uncounted(content), *_apart(content))
     return Section("found", "What was found", blocks)
 
 
@@ -67,7 +68,17 @@ def _uncounted(content: ReportContent) -> tuple[Block, ...]:
     if not names:
         return ()
     verb = "is not counted here: it ranks" if len(names) == 1 else "are not counted here: they rank"
-    return (Paragraph(f"{listed(names, limit=len(names))} {verb} as another arm by construction (see Treatments)."),)
+    return (
+        Paragraph(f"{listed(names, limit=len(names))} {verb} as another treatment by construction (see Treatments)."),
+    )
+
+
+def _apart(content: ReportContent) -> tuple[Block, ...]:
+    """Where the ensembles stand, which are no arms."""
+    names = list(ensemble_names(content))
+    if not names:
+        return ()
+    return (Paragraph(f"Ensembles stand in their own table (see Performance): {listed(names, limit=len(names))}."),)
 
 
 def data(content: ReportContent) -> Section:
@@ -102,7 +113,7 @@ def alignment(content: ReportContent) -> Section:
     first = keys[0]
     shown = [{**row, "value": row["excess"]} for row in groups[first]]
     caption = (
-        f"Excess over chance of {metric_name(first[0])} ({first[1]}) per class and arm, with 95 % intervals. At the "
+        f"Excess over chance of {metric_name(first[0])} ({first[1]}) per class and arm{_with_intervals(shown)}. At the "
         "dashed line the maps know no more about the place of the finding than an uninformed map; right of it they do."
     )
     panel = (f"{metric_name(first[0])}, excess over chance", shown)
@@ -127,8 +138,8 @@ def units(content: ReportContent) -> Section:
         blocks: tuple[Block, ...] = (not_shown(why), *([tables.layers(layers)] if layers else []))
         return Section("units", title, (*blocks, *difference_tables(content, {"dissection", "representation"}, ())))
     caption = (
-        "How well the best unit of the layer marks each class, beyond its null, per arm with 95 % intervals. At the "
-        "dashed line no unit answers to the class better than to other patients' annotations."
+        f"How well the best unit of the layer marks each class, beyond its null, per arm{_with_intervals(rows)}. At "
+        "the dashed line no unit answers to the class better than to other patients' annotations."
     )
     panel = ("matched IoU of the best unit, minus its null", [{**row, "value": row["crossfit"]} for row in rows])
     found: list[Block] = [
@@ -138,6 +149,10 @@ def units(content: ReportContent) -> Section:
     found.extend([tables.layers(layers)] if layers else [not_shown("no layer summary was handed over")])
     differences = difference_tables(content, {"dissection", "representation"}, ("best_iou_matched",))
     return Section("units", title, (*found, *differences))
+
+
+def _with_intervals(rows: Rows) -> str:
+    return ", with 95 % intervals" if has_intervals(rows) else ""
 
 
 def hidden(content: ReportContent) -> Section:

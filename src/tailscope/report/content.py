@@ -82,9 +82,14 @@ class ReportContent:
             loss_ratio, gradient_norm_ratio, trained_norm_ratio, lr, selected_epoch.
         gradient_shares: arm, moment (start, end), group, share, share_control.
         draws: arm, class, prevalence, expected, realised: shares of the images, and of the draws of an epoch.
+        balance: Arms whose sampler balances a further column: arm, column, class, group (a value of that column),
+            positives, positives_drawn, negatives, negatives_drawn: the group's share of the class's positive and
+            negative images, and as expected of their draws.
         identical: Arms that rank as control or as another arm by construction, with the reason.
-        calibrated_only: Of these, arms that adjust the logits of another arm and are judged by calibration only; their
-            estimates stand beside those of ``arms``.
+        calibrated_only: Of these, arms that adjust the logits of another training and are judged by calibration only;
+            their estimates stand beside those of ``arms``.
+        trained_with: Arms that adjust logits after a training, with the name of the treatment they were trained with.
+        adjustment_notes: Arms with what is to be known of the adjustment of their logits, one sentence each.
         ensembles: metric, class, group, arm, value, lo, hi, difference, difference_lo, difference_hi; control's
             ensemble first.
         tuning: One row per trial: arm, trial, lr, parameter, value, score (validation AUROC), epoch (from 0), selected,
@@ -115,8 +120,11 @@ class ReportContent:
     audit: pd.DataFrame | None = None
     gradient_shares: pd.DataFrame | None = None
     draws: pd.DataFrame | None = None
+    balance: pd.DataFrame | None = None
     identical: Mapping[str, str] = field(default_factory=dict)
     calibrated_only: tuple[str, ...] = ()
+    trained_with: Mapping[str, str] = field(default_factory=dict)
+    adjustment_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ensembles: pd.DataFrame | None = None
     tuning: pd.DataFrame | None = None
     gallery: tuple[GalleryCase, ...] = ()

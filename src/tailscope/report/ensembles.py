@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from tailscope.report.blocks import Block, Cell, Paragraph, Table, figure_cell, not_shown, word
 from tailscope.report.forest import Scale, common_scale, interval_picture
-from tailscope.report.frames import AGGREGATES, float_of, text_of
+from tailscope.report.frames import AGGREGATES, has_intervals, text_of
 from tailscope.report.numbers import decimal, interval, signed
 from tailscope.report.selection import metrics_of
 from tailscope.report.words import PERFORMANCE_METRICS, metric_name
@@ -32,8 +31,7 @@ def _table(metric: str, rows: Rows) -> Table:
     mine = [row for row in rows if row["metric"] == metric]
     scale = common_scale([row[end] for row in mine for end in ("difference", "difference_lo", "difference_hi")])
     name = metric_name(metric)
-    has_intervals = any(math.isfinite(float_of(row["difference_lo"])) for row in mine)
-    bounds = " with its 95 % interval over patients" if has_intervals else ""
+    bounds = " with its 95 % interval over patients" if has_intervals(mine, "difference_lo") else ""
     return Table(
         f"{name} of ensembles, per class, and the difference from control's ensemble{bounds}. The picture shows "
         "the same numbers on one axis, dashed line at zero.",

@@ -24,8 +24,7 @@ def imbalance_chart(rows: Rows, order: tuple[str, ...]) -> Markup:
     ])  # fmt: skip
     x = alt.X("n:Q", title="positive images (logarithmic)", scale=alt.Scale(type="log", nice=True))
     y = alt.Y("class:N", sort=list(order), title=None)
-    colour = alt.Color("group:N", title="group", sort=list(GROUPS), scale=alt.Scale(domain=GROUPS, range=COLOURS[1:4]))
-    shape = alt.Shape("group:N", title="group", sort=list(GROUPS), scale=alt.Scale(domain=GROUPS, range=SHAPES[:3]))
+    colour, shape = _group_encodings({text_of(row["group"]) for row in rows})
     base = alt.Chart(data).encode(x=x, y=y, color=colour, shape=shape)
     train = base.transform_filter("datum.split == 'training'").mark_point(filled=True, size=80, opacity=1)
     test = base.transform_filter("datum.split == 'test'").mark_point(size=55, strokeWidth=1.5, opacity=1)
@@ -37,6 +36,17 @@ def imbalance_chart(rows: Rows, order: tuple[str, ...]) -> Markup:
     )
     return svg(
         alt.layer(link, train, test).properties(width=WIDTH, height=_height(len(order), 1)), "Positives per class"
+    )
+
+
+def _group_encodings(present: set[str]) -> tuple[Any, Any]:
+    """Colour and shape of the groups that have a class; a group looks alike whichever others there are."""
+    numbers = [number for number, group in enumerate(GROUPS) if group in present]
+    names = [GROUPS[number] for number in numbers]
+    colours, shapes = [COLOURS[1 + number] for number in numbers], [SHAPES[number] for number in numbers]
+    return (
+        alt.Color("group:N", title="group", sort=names, scale=alt.Scale(domain=names, range=colours)),
+        alt.Shape("group:N", title="group", sort=names, scale=alt.Scale(domain=names, range=shapes)),
     )
 
 

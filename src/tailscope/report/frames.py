@@ -39,6 +39,9 @@ AUDIT_COLUMNS = (
 )  # fmt: skip
 SHARE_COLUMNS = ("arm", "moment", "group", "share", "share_control")
 DRAW_COLUMNS = ("arm", "class", "prevalence", "expected", "realised")
+BALANCE_COLUMNS = (
+    "arm", "column", "class", "group", "positives", "positives_drawn", "negatives", "negatives_drawn",
+)  # fmt: skip
 ENSEMBLE_COLUMNS = (
     "metric", "class", "group", "arm", "value", "lo", "hi", "difference", "difference_lo", "difference_hi",
 )  # fmt: skip
@@ -81,6 +84,15 @@ def float_of(value: Any) -> float:
         return math.nan if is_missing(value) else float(value)
     except (TypeError, ValueError):
         return math.nan
+
+
+def has_intervals(rows: list[dict[str, Any]], end: str = "lo") -> bool:
+    """Whether some row has an interval; with one seed none has.
+
+    >>> has_intervals([{"lo": None}, {"lo": 0.1}])
+    True
+    """
+    return any(math.isfinite(float_of(row[end])) for row in rows)
 
 
 def class_order(class_table: pd.DataFrame | None, *others: pd.DataFrame | None) -> tuple[str, ...]:

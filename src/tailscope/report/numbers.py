@@ -83,10 +83,20 @@ def times(value: Any) -> str:
 
 
 def rate(value: Any) -> str:
-    """A setting such as a learning rate, as one would type it.
+    """A learning rate with three significant digits.
 
-    >>> rate(0.0003), rate(1e-05), rate(None)
-    ('0.0003', '1e-05', '–')
+    >>> rate(0.0003), rate(0.000282843), rate(1e-05), rate(None)
+    ('0.0003', '0.000283', '1e-05', '–')
+    """
+    number = float_of(value)
+    return f"{number:.3g}" if math.isfinite(number) else NONE
+
+
+def setting(value: Any) -> str:
+    """The value of a parameter, as one would type it; 0.9999 must not become 1.
+
+    >>> setting(2.0), setting(0.9999), setting(None)
+    ('2', '0.9999', '–')
     """
     number = float_of(value)
     return f"{number:.6g}" if math.isfinite(number) else NONE

@@ -16,8 +16,9 @@ from tailscope.report import chapters
 from tailscope.report.blocks import Block, Figure, Section, Table
 from tailscope.report.content import GalleryCase, ReportContent
 from tailscope.report.gallery import montages
-from tailscope.report.numbers import decimal, share, signed
+from tailscope.report.numbers import decimal, plural, share, signed
 from tailscope.report.performance import performance
+from tailscope.report.selection import ensemble_names
 from tailscope.report.treatments import treatments
 from tailscope.report.words import GLOSSARY
 
@@ -69,6 +70,7 @@ def render(content: ReportContent) -> str:
     )  # fmt: skip
     return environment.get_template("report.html").render(
         content=content,
+        design=_design(content),
         sections=_numbered(sections),
         gallery=_gallery(content.gallery),
         glossary=GLOSSARY,
@@ -85,6 +87,19 @@ def write_report(path: Path, content: ReportContent) -> None:
         InputError: A gallery case has an image or a mask of the wrong kind.
     """
     write_text(path, render(content))
+
+
+def _design(content: ReportContent) -> str:
+    """The line below the title: which arms there are and what is compared of them, seeds, test images."""
+    first, *others = content.arms
+    arms = ", ".join([first if first == "control" else f"{first} (control)", *others])
+    parts = [f"{plural(len(content.arms), 'arm')}: {arms}"]
+    parts += [f"judged by calibration only: {', '.join(content.calibrated_only)}"] if content.calibrated_only else []
+    ensembles = ensemble_names(content)
+    parts += [f"ensembles: {', '.join(ensembles)}"] if ensembles else []
+    facts = ["; ".join(parts), f"{plural(len(content.seeds), 'seed')} per arm"]
+    facts += [plural(content.test_images, "test image")] if content.test_images else []
+    return " · ".join(facts)
 
 
 def _gallery(cases: tuple[GalleryCase, ...]) -> tuple[GalleryRow, ...]:

@@ -10,10 +10,16 @@ from tailscope.report.averages import averages
 from tailscope.report.blocks import Block, Figure, Section, not_shown
 from tailscope.report.content import ReportContent
 from tailscope.report.differences import difference_tables
-from tailscope.report.frames import AGGREGATES, ENSEMBLE_COLUMNS, ESTIMATE_COLUMNS, text_of
+from tailscope.report.frames import AGGREGATES, ENSEMBLE_COLUMNS, ESTIMATE_COLUMNS, has_intervals, text_of
 from tailscope.report.numbers import listed
 from tailscope.report.selection import by_class, class_names, metrics_of, present
-from tailscope.report.words import CALIBRATION_METRICS, PERFORMANCE_METRICS, RANKING_METRICS, metric_name
+from tailscope.report.words import (
+    AT_HALF_METRICS,
+    CALIBRATION_METRICS,
+    PERFORMANCE_METRICS,
+    RANKING_METRICS,
+    metric_name,
+)
 
 Rows = list[dict[str, Any]]
 
@@ -42,11 +48,15 @@ def _figure(content: ReportContent, rows: Rows, main: tuple[str, ...]) -> tuple[
     panels = [(metric_name(metric), [row for row in rows if row["metric"] == metric]) for metric in main]
     if not panels:
         return ()
-    caption = (
-        "Performance per class and arm: marks are means over seeds, lines 95 % intervals. Read each class across: "
-        "arms whose marks lie closer together than the lines are long cannot be told apart by eye; the table of "
-        "differences compares them image by image."
+    marks = "means over seeds" if len(content.seeds) > 1 else "the values of the one seed"
+    reading = (
+        f"marks are {marks}, lines 95 % intervals. Read each class across: arms whose marks lie closer together than "
+        "the lines are long cannot be told apart by eye; the table of differences compares them image by image."
+        if has_intervals([row for _, panel in panels for row in panel])
+        else f"marks are {marks}, without intervals. How far a mark may move by chance is not known, so the distance "
+        "between two marks shows no difference between arms."
     )
+    caption = f"Performance per class and arm: {reading}"
     return (Figure(caption, figures.interval_chart(panels, class_names(content), content.arms)),)
 
 
@@ -60,7 +70,7 @@ def _estimates(content: ReportContent, metric: str, rows: Rows) -> Block:
     """One metric; where it is no ranking, with the arms that only adjust logits."""
     extra = () if metric in RANKING_METRICS else _adjusted(content, rows)
     is_main = metric in PERFORMANCE_METRICS and len(content.arms) <= _MANY
-    is_open = is_main or (bool(extra) and metric in CALIBRATION_METRICS)
+    is_open = is_main or (bool(extra) and metric in (*CALIBRATION_METRICS, *AT_HALF_METRICS))
     remark = f" {listed(list(extra), limit=len(extra))}: judged by such tables only, as identical by construction."
     return tables.estimates(
         metric, rows, class_names(content), (*content.arms, *extra), is_open=is_open, remark=remark if extra else ""

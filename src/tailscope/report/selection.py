@@ -7,22 +7,48 @@ from typing import Any
 import pandas as pd
 
 from tailscope.report.content import ReportContent
-from tailscope.report.frames import AGGREGATES, class_order, filled, ranked, rows_of, text_of
+from tailscope.report.frames import (
+    AGGREGATES,
+    CLASS_COLUMNS,
+    ENSEMBLE_COLUMNS,
+    GROUPS,
+    class_order,
+    filled,
+    ranked,
+    rows_of,
+    text_of,
+)
 
 Rows = list[dict[str, Any]]
 
 
 def by_class(content: ReportContent, frame: pd.DataFrame | None, columns: tuple[str, ...]) -> Rows:
-    """The rows of a table: averages first, then classes from head to tail, within a class by arm."""
+    """The rows of a table: averages first, then classes from head to tail, within a class by arm.
+
+    The average of a group that has no class is left out: there is nothing to average.
+    """
     table = filled(frame, columns)
     if "arm" in columns:
         table = ranked(table, "arm", content.arms)
-    return rows_of(ranked(table, "class", (*AGGREGATES, *class_names(content))))
+    rows = rows_of(ranked(table, "class", (*AGGREGATES, *class_names(content))))
+    empty = _groups_without_class(content)
+    return [row for row in rows if text_of(row["class"]) not in empty]
+
+
+def _groups_without_class(content: ReportContent) -> set[str]:
+    """The groups that no class belongs to; none where the classes are not known."""
+    known = set(map(text_of, filled(content.class_table, CLASS_COLUMNS)["group"])) & set(GROUPS)
+    return set(GROUPS) - known if known else set()
 
 
 def class_names(content: ReportContent) -> tuple[str, ...]:
     """All classes that any table names, head first."""
     return class_order(content.class_table, content.estimates, content.alignment, content.units, content.findings)
+
+
+def ensemble_names(content: ReportContent) -> tuple[str, ...]:
+    """Every ensemble, that of control first."""
+    return tuple(map(text_of, filled(content.ensembles, ENSEMBLE_COLUMNS)["arm"].unique()))
 
 
 def metrics_of(rows: Rows, first: tuple[str, ...]) -> list[str]:

@@ -233,10 +233,10 @@ def _macro(values: Rows, arms: tuple[str, ...]) -> str:
     }
     if not arms or not math.isfinite(macro.get(arms[0], math.nan)):
         return ""
-    others = sorted(value for arm, value in macro.items() if arm != arms[0] and math.isfinite(value))
+    others = sorted((value, arm) for arm, value in macro.items() if arm != arms[0] and math.isfinite(value))
     text = f"macro AUROC is {decimal(macro[arms[0]])} for {arms[0]}"
     if not others:
         return text
-    low, high = decimal(others[0]), decimal(others[-1])
+    low, high = decimal(others[0][0]), decimal(others[-1][0])
     spread = low if low == high else f"{low} to {high}"
-    return f"{text} against {spread} for {'the treatment' if len(others) == 1 else 'the treatments'}"
+    return f"{text} against {spread} for {others[0][1] if len(others) == 1 else 'the treatments'}"

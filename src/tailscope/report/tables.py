@@ -7,7 +7,7 @@ from typing import Any
 
 from tailscope.report.blocks import Cell, Notes, Table, figure_cell, word
 from tailscope.report.forest import Scale, common_scale, interval_picture
-from tailscope.report.frames import AGGREGATES, float_of, text_of
+from tailscope.report.frames import AGGREGATES, float_of, has_intervals, text_of
 from tailscope.report.numbers import count, decimal, interval, p_value, share, signed
 from tailscope.report.summary import verdict_kind
 from tailscope.report.words import capital, metric_meaning, metric_name
@@ -19,7 +19,6 @@ _DIFFERENCE_COLUMNS = (
 )  # fmt: skip
 
 INTERVALS = "Brackets are 95 % intervals."
-FOREST = "The picture shows the same numbers: dot and 95 % interval on one axis per table, dashed line at zero"
 
 
 def class_counts(rows: Rows) -> Table:
@@ -59,17 +58,16 @@ def estimates(
         sizes = [float_of(row["n"]) for (which, _), row in cells.items() if which == name]
         n = max((size for size in sizes if math.isfinite(size)), default=math.nan)
         values = [_estimate(cells.get((name, arm), {}), notes) for arm in arms]
-        lines.append((_named({"class": name}), *values, figure_cell(count(n), n)))
+        lines.append((_named({"class": name}), *values, _size({"class": name, "n": n})))
     title = capital(metric_name(metric))
     compared = (
         f"{INTERVALS} Overlapping intervals of two arms do not mean equality: the arms are compared image by image in "
         "the table of differences."
     )
-    has_intervals = any(math.isfinite(float_of(row["lo"])) for row in rows)
-    reading = compared if has_intervals else "It is described, not compared, and has no interval."
+    reading = compared if has_intervals(rows) else "It is described, not compared, and has no interval."
     return Table(
         f"{title} per class and arm, mean over seeds. {metric_meaning(metric)} {reading}{remark}",
-        ("class", *arms, "n"),
+        ("class", *arms, "test images"),
         tuple(lines),
         title=title,
         is_open=is_open,
@@ -86,7 +84,7 @@ def differences(metric: str, rows: Rows, margin: float, *, is_open: bool) -> Tab
     is_some_identical = any(verdict_kind(row["verdict"]) == "identical" for row in rows)
     identical = " Arms identical by construction stand outside the correction and get no verdict."
     return Table(
-        f"{title}, per class and arm. {FOREST}, grey band ±{decimal(margin, 2)}. SE is the standard error of the "
+        f"{title}, per class and arm. {_forest(rows)}, grey band ±{decimal(margin, 2)}. SE is the standard error of the "
         "difference, seed noise its part from seeds alone; detectable is the smallest difference that would be found "
         "four times out of five after Holm's correction. Undecided means that neither a difference nor equivalence is "
         f"shown.{identical if is_some_identical else ''}",
@@ -129,7 +127,7 @@ def alignment(metric: str, method: str, rows: Rows, *, is_open: bool) -> Table:
     title = f"{capital(metric_name(metric))}, {method}"
     return Table(
         f"{title}: agreement of saliency and annotation. {metric_meaning(metric)} Chance is what an uninformed map "
-        f"reaches on the same annotations, excess is value minus chance. {FOREST}. Attainable is the best value that "
+        f"reaches on the same annotations, excess is value minus chance. {_forest(rows)}. Attainable is the best value that "
         "any map on this grid can reach: judge a value against it, not against 1.",
         ("class", "arm", "value", "chance", "excess", "", "pairs", "patients", "degenerate", "attainable"),
         tuple(
@@ -140,7 +138,7 @@ def alignment(metric: str, method: str, rows: Rows, *, is_open: bool) -> Table:
                 figure_cell(decimal(row["reference"]), row["reference"]),
                 _signed(row, "excess"),
                 Cell("", picture=interval_picture(row["excess"], row["lo"], row["hi"], scale), style="picture"),
-                figure_cell(count(row["n"]), row["n"]),
+                _size(row),
                 figure_cell(count(row["patients"]), row["patients"]),
                 figure_cell(share(row["degenerate"]), row["degenerate"]),
                 figure_cell(decimal(row["attainable"]), row["attainable"]),
@@ -177,7 +175,7 @@ def units(rows: Rows, *, is_open: bool = True) -> Table:
     scale = common_scale([row[end] for row in rows for end in ("crossfit", "lo", "hi")])
     return Table(
         "Units and concepts. Best unit: matched IoU of the best unit minus its null, chosen on one half of the "
-        f"patients and scored on the other; 0 is chance, 1 a perfect unit. {FOREST}. IoU at a fixed fraction is the "
+        f"patients and scored on the other; 0 is chance, 1 a perfect unit. {_forest(rows)}. IoU at a fixed fraction is the "
         "classical NetDissect score, with the best value it can reach for a concept of this size. Units per 100: units "
         "active inside the annotation, above the count with other patients' annotations.",
         ("class", "arm", "best unit", "", "IoU, fixed", "attainable", "units per 100", "images", "patients"),
@@ -191,7 +189,7 @@ def units(rows: Rows, *, is_open: bool = True) -> Table:
                 figure_cell(decimal(row["best_iou_fixed"]), row["best_iou_fixed"]),
                 figure_cell(decimal(row["attainable_fixed"]), row["attainable_fixed"]),
                 figure_cell(signed(row["units_per_100"], 2), row["units_per_100"]),
-                figure_cell(count(row["n"]), row["n"]),
+                _size(row),
                 figure_cell(count(row["patients"]), row["patients"]),
             )
             for row in rows
@@ -218,6 +216,19 @@ def layers(rows: Rows) -> Table:
             for row in rows
         ),
     )
+
+
+def _forest(rows: Rows) -> str:
+    """How to read the pictures of a table, up to the dashed line at zero."""
+    marks = "dot and 95 % interval" if has_intervals(rows) else "a dot"
+    return f"The picture shows the same numbers: {marks} on one axis per table, dashed line at zero"
+
+
+def _size(row: dict[str, Any]) -> Cell:
+    """How many images or pairs a class has; an average is over classes, so none stands there."""
+    if text_of(row["class"]) in AGGREGATES:
+        return Cell("", style="number")
+    return figure_cell(count(row["n"]), row["n"])
 
 
 def _named(row: dict[str, Any]) -> Cell:
@@ -258,7 +269,7 @@ def _difference(row: dict[str, Any], scale: Scale, margin: float, notes: Notes) 
         figure_cell(decimal(row["mde"]), row["mde"]),
         figure_cell(p_value(row["p"]), row["p"]),
         figure_cell(p_value(row["p_adjusted"]), row["p_adjusted"]),
-        figure_cell(count(row["n"]), row["n"]),
+        _size(row),
         figure_cell(count(row["patients"]), row["patients"]),
         Cell(verdict, title=reason, note=letter, style=style),
     )

@@ -9,9 +9,19 @@ from tailscope.report import audit_figures, audit_tables
 from tailscope.report.arms import VERDICTS, ArmAudit, Problem, arm_audits
 from tailscope.report.blocks import Block, Figure, Listing, Paragraph, Section, not_shown
 from tailscope.report.content import ReportContent
-from tailscope.report.frames import DRAW_COLUMNS, SHARE_COLUMNS, filled, float_of, ranked, rows_of, text_of
+from tailscope.report.frames import (
+    BALANCE_COLUMNS,
+    DRAW_COLUMNS,
+    SHARE_COLUMNS,
+    filled,
+    float_of,
+    ranked,
+    rows_of,
+    text_of,
+)
+from tailscope.report.identical import identical_blocks
 from tailscope.report.numbers import listed, plural
-from tailscope.report.selection import class_names
+from tailscope.report.selection import by_class, class_names
 from tailscope.report.tuning import tuning_blocks
 
 Rows = list[dict[str, Any]]
@@ -30,7 +40,8 @@ def treatments(content: ReportContent) -> Section:
             *_audit(audits),
             *_gradient(content),
             *_draws(content),
-            *_identical(content),
+            *_balance(content),
+            *identical_blocks(content, audits),
             *tuning_blocks(content.tuning, content.arms, audits),
         ),
     )
@@ -130,8 +141,10 @@ def _draws(content: ReportContent) -> tuple[Block, ...]:
         "near its ring, the more the rarer the class; whether it is more than chance, the audit judges."
     )
     names = tuple(name for name in order if any(row["class"] == name for row in mine))
+    if not any(audit_figures.has_mark(row) for row in mine):
+        return (*(_never(mine, "No figure") or (not_shown("no class is drawn"),)), audit_tables.draw_table(mine))
     chart = audit_figures.draw_chart(mine, names, content.arms, sampling)
-    return (Figure(caption, chart), *_never(mine), audit_tables.draw_table(mine))
+    return (Figure(caption, chart), *_never(mine, "Not in the figure"), audit_tables.draw_table(mine))
 
 
 def _is_shifted(row: dict[str, Any]) -> bool:
@@ -139,29 +152,17 @@ def _is_shifted(row: dict[str, Any]) -> bool:
     return prevalence > 0 and abs(expected / prevalence - 1) > _ROUNDING
 
 
-def _never(rows: Rows) -> tuple[Block, ...]:
+def _never(rows: Rows, where: str) -> tuple[Block, ...]:
     """What a logarithmic axis cannot show: classes that an arm does not draw at all."""
     missed: dict[str, list[str]] = {}
     for row in rows:
         if float_of(row["prevalence"]) > 0 and float_of(row["realised"]) == 0:
             missed.setdefault(text_of(row["arm"]), []).append(text_of(row["class"]))
     items = [f"{arm} draws no image of {listed(names, limit=len(names))}" for arm, names in missed.items()]
-    return (Paragraph(f"Not in the figure: {'; '.join(items)}."),) if items else ()
+    return (Paragraph(f"{where}: {'; '.join(items)}."),) if items else ()
 
 
-def _identical(content: ReportContent) -> tuple[Block, ...]:
-    if not content.identical:
-        return ()
-    items = tuple(f"{arm}: {why}. {_JUDGED[arm in content.calibrated_only]}" for arm, why in content.identical.items())
-    meaning = (
-        "These arms rank images as another arm does, whatever the data: AUROC, AP and every lens that does not depend "
-        "on scale are the same but for the noise of training. They get no verdict and stand outside families and "
-        "rankings; what they can change is calibration and thresholds."
-    )
-    return (Listing(items, "bullets", "Identical by construction"), Paragraph(meaning))
-
-
-_JUDGED = {
-    True: "Not trained anew; it stands in the tables of calibration only.",
-    False: "Trained and shown beside the others, without a verdict.",
-}
+def _balance(content: ReportContent) -> tuple[Block, ...]:
+    """What samplers that balance a further column do to it; nothing where there is none."""
+    rows = by_class(content, content.balance, BALANCE_COLUMNS)
+    return (audit_tables.balance_table(rows),) if rows else ()

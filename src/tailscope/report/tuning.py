@@ -11,7 +11,7 @@ import pandas as pd
 from tailscope.report.arms import ArmAudit
 from tailscope.report.blocks import Block, Cell, Listing, Notes, Paragraph, Table, figure_cell, word
 from tailscope.report.frames import TUNING_COLUMNS, filled, float_of, is_missing, ranked, rows_of, text_of
-from tailscope.report.numbers import count, decimal, listed, plural, rate
+from tailscope.report.numbers import count, decimal, listed, plural, rate, setting
 
 Rows = list[dict[str, Any]]
 
@@ -22,7 +22,7 @@ def tuning_blocks(frame: pd.DataFrame | None, arms: tuple[str, ...], audits: tup
     if not rows:
         return (Paragraph(_untuned(audits)),)
     by_arm = {arm: [row for row in rows if text_of(row["arm"]) == arm] for arm in _arms(rows)}
-    others = [audit.arm for audit in audits if audit.arm not in by_arm]
+    others = {audit.arm: audit.weights_from for audit in audits if audit.arm not in by_arm}
     return (Paragraph(_budget(by_arm, others)), _chosen(by_arm), *_edges(by_arm), _trials(rows))
 
 
@@ -37,15 +37,24 @@ def _untuned(audits: tuple[ArmAudit, ...]) -> str:
     return f"No arm was tuned: the learning rate is {rate(usual)}, except of {listed(others, limit=len(others))}."
 
 
-def _budget(by_arm: dict[str, Rows], others: list[str]) -> str:
+def _budget(by_arm: dict[str, Rows], others: dict[str, str]) -> str:
     trials = {arm: len(rows) for arm, rows in by_arm.items()}
     if len(set(trials.values())) == 1:
-        had = f"every arm had the same {plural(next(iter(trials.values())), 'trial')}"
+        which = "Each searched arm" if others else "Every arm"
+        had = f"{which} had the same {plural(next(iter(trials.values())), 'trial')}"
     else:
-        had = "the number of trials differs: " + ", ".join(f"{arm} {number}" for arm, number in trials.items())
-    verb = "was" if len(others) == 1 else "were"
-    rest = f" {listed(others, limit=len(others))} {verb} not searched: what another arm got holds." if others else ""
-    return f"Settings were searched on validation images alone, never on test images; {had}.{rest}"
+        had = "The number of trials differs: " + ", ".join(f"{arm} {number}" for arm, number in trials.items())
+    parts = [had, *(_resting(base, others) for base in dict.fromkeys(others.values()))]
+    return f"Settings were searched on validation images alone, never on test images. {'; '.join(parts)}."
+
+
+def _resting(base: str, others: dict[str, str]) -> str:
+    """The arms without a search of their own that rest on one base; it is empty where none is known."""
+    names = [arm for arm, its_base in others.items() if its_base == base]
+    told, one = listed(names, limit=len(names)), len(names) == 1
+    if not base:
+        return f"{told} {'was' if one else 'were'} not searched"
+    return f"{told} {'rests' if one else 'rest'} on {base} and {'takes' if one else 'take'} what {base} got"
 
 
 def _chosen(by_arm: dict[str, Rows]) -> Table:
@@ -109,7 +118,7 @@ def _trials(rows: Rows) -> Table:
 
 def _value(value: Any) -> Cell:
     number = float_of(value)
-    return figure_cell(rate(number), number) if math.isfinite(number) or is_missing(value) else word(value)
+    return figure_cell(setting(number), number) if math.isfinite(number) or is_missing(value) else word(value)
 
 
 def _epoch(value: Any) -> Cell:

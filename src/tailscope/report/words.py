@@ -5,6 +5,7 @@ from __future__ import annotations
 PERFORMANCE_METRICS = ("auroc", "ap", "average_precision")
 RANKING_METRICS = (*PERFORMANCE_METRICS, "ap_gain")
 CALIBRATION_METRICS = ("brier", "expected_calibration_error", "ece")
+AT_HALF_METRICS = ("sensitivity_at_half", "specificity_at_half")
 
 _METRICS = {
     "auroc": "AUROC",
@@ -15,6 +16,8 @@ _METRICS = {
     "log_loss": "log loss",
     "ece": "expected calibration error",
     "expected_calibration_error": "expected calibration error",
+    "sensitivity_at_half": "sensitivity at one half",
+    "specificity_at_half": "specificity at one half",
     "mass_inside": "mass inside",
     "pointing_game": "pointing game",
     "ior": "IoR",
@@ -38,6 +41,14 @@ _METRIC_MEANINGS = {
     "calibration_slope": "1 is right; below 1 the probabilities are too extreme, above 1 too timid.",
     "calibration_intercept": "Shift of the logits; with a slope of 1, 0 is right and below 0 they are too high.",
     "expected_calibration_error": "Gap between stated and observed probability (15 bins of equal mass); low is good.",
+    "sensitivity": "Share of positive images found at the operating point chosen on validation images, where at least "
+    "95 % of the negatives are passed.",
+    "specificity": "Share of negative images passed at the operating point chosen on validation images, where at least "
+    "95 % of the negatives are.",
+    "sensitivity_at_half": "Share of positive images with a predicted probability above one half: the arm's own "
+    "threshold, which weights, shifts and moved thresholds change.",
+    "specificity_at_half": "Share of negative images with a predicted probability of at most one half: the arm's own "
+    "threshold, which weights, shifts and moved thresholds change.",
     "mass_inside": "Share of the positive saliency that lies inside the annotation.",
     "pointing_game": "Share of maps whose maximum lies inside the annotation.",
     "ior": "Share of the rescaled map that lies inside the annotation.",

@@ -13,6 +13,19 @@ import torch
 Precision = Literal["32-true", "bf16-mixed"]
 
 
+def chosen_accelerator(accelerator: str) -> str:
+    """Lightning's name of the accelerator; ``auto`` is CUDA where it is there, else the CPU.
+
+    Apple's GPUs have no float64, in which losses keep their weights.
+
+    >>> chosen_accelerator("cpu")
+    'cpu'
+    """
+    if accelerator != "auto":
+        return accelerator
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def chosen_precision(precision: Precision | Literal["auto"], accelerator: str) -> Precision:
     """Lightning's precision string; ``auto`` is bfloat16 only where it pays (CUDA devices that have it).
 

@@ -17,7 +17,7 @@ from tailscope.core import TrainingError, child_seed, class_groups, generator
 from tailscope.training.audit import EpochWatch
 from tailscope.training.augmentation import apply_views, draw_views
 from tailscope.training.checkpoint import TrainingState, copy_of, load_state, save_state
-from tailscope.training.devices import chosen_precision, quiet_fabric, reproducible
+from tailscope.training.devices import chosen_accelerator, chosen_precision, quiet_fabric, reproducible
 from tailscope.training.job import Job
 from tailscope.training.optimizing import (
     all_losses,
@@ -110,9 +110,9 @@ class _Loop:
         self.rows = job.rows
         self.classes = job.data.classes
         self.groups = class_groups(job.data.counts.prevalences)
-        self.fabric = Fabric(
-            accelerator=job.accelerator, devices=1, precision=chosen_precision(job.settings.precision, job.accelerator)
-        )
+        accelerator = chosen_accelerator(job.accelerator)
+        precision = chosen_precision(job.settings.precision, accelerator)
+        self.fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
         self.network = job.network.module.to(memory_format=torch.channels_last)
         self.trainable = frozenset(name for name, part in self.network.named_parameters() if part.requires_grad)
         self.losses = self.fabric.to_device(all_losses(job.plan))

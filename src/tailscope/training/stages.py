@@ -41,7 +41,7 @@ def stages_of(plan: TreatmentPlan, epochs: int) -> tuple[Stage, ...]:
     if starts[-1][0] >= epochs:
         raise InputError(
             f"the treatment's last phase begins at {plan.stages[-1][0]:g} of the training, which leaves it none of "
-            f"{epochs} epochs; lower its `share` to {(epochs - 1) / epochs:.2g} or less, or raise `training.epochs`"
+            f"{epochs} epochs; {_remedy(plan.stages[-1][0], epochs)}"
         )
     later = [first for first, _ in starts[1:]] + [epochs]
     kept = [(first, part, end) for (first, part), end in zip(starts, later, strict=True) if end > first]
@@ -50,6 +50,14 @@ def stages_of(plan: TreatmentPlan, epochs: int) -> tuple[Stage, ...]:
         Stage(part, first, end, max(cut for cut in cuts if cut <= first), min(cut for cut in cuts if cut > first))
         for first, part, end in kept
     )
+
+
+def _remedy(share: float, epochs: int) -> str:
+    enough = next(more for more in range(epochs + 1, 10**6) if math.ceil(share * more - 1e-9) < more)
+    raised = f"raise `training.epochs` to {enough} or more"
+    if epochs == 1:
+        return raised
+    return f"lower its `share` to {math.floor(100 * (epochs - 1) / epochs) / 100:g} or less, or {raised}"
 
 
 def stage_at(stages: tuple[Stage, ...], epoch: int) -> Stage:

@@ -8,6 +8,7 @@ from tailscope.treatments.adjustment import AffineLogits, AfterTraining, FittedO
 from tailscope.treatments.asymmetric import Asymmetric
 from tailscope.treatments.attributes import missing_attributes
 from tailscope.treatments.auc_margin import AucMargin
+from tailscope.treatments.balance_audit import balance_audit
 from tailscope.treatments.balanced_mixup import BalancedMixup
 from tailscope.treatments.batch_audit import batch_audit
 from tailscope.treatments.cells import CellLoss
@@ -41,7 +42,7 @@ from tailscope.treatments.registry import TREATMENTS
 from tailscope.treatments.repeat_factor import RepeatFactorSampling
 from tailscope.treatments.requirements import TrainingFacts, unmet_requirements
 from tailscope.treatments.sampling import WeightedSampling
-from tailscope.treatments.sampling_audit import sampling_audit
+from tailscope.treatments.sampling_audit import Meant, sampling_audit
 from tailscope.treatments.softmax import SoftmaxLoss, softmax_log_odds
 from tailscope.treatments.temperature import Temperature
 from tailscope.treatments.two_way import TwoWay
@@ -80,6 +81,7 @@ __all__ = [
     "LogitAdjusted",
     "MainParameter",
     "MaskedLoss",
+    "Meant",
     "Mixing",
     "MovedThresholds",
     "Part",
@@ -96,6 +98,7 @@ __all__ = [
     "Variant",
     "WarmUp",
     "WeightedSampling",
+    "balance_audit",
     "batch_audit",
     "check_limit",
     "counts_audit",

@@ -21,6 +21,7 @@ class FittedOn:
         val_targets: (M, K) in {0, 1, NaN}.
         head_weight: (K, D) weights of the last linear layer, or None where the network has none.
         head_bias: (K,) its bias, zeros where it has none.
+        classes: K names, for notes.
     """
 
     train_logits: NDArray[np.float64]
@@ -29,6 +30,7 @@ class FittedOn:
     val_targets: NDArray[np.float64]
     head_weight: NDArray[np.float64] | None
     head_bias: NDArray[np.float64]
+    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,10 @@ class AfterTraining:
         base: Name and settings of the treatment with which the network is trained; a finished run of that treatment and
             seed serves as it is, because its weights would come out bit for bit the same.
         fit: From what may be fitted on to the adjustment.
+        reads: What of it ``fit`` reads, any of ``"train"``, ``"val"`` and ``"head"``; the rest is empty. ``"head"``
+            needs a network whose head is linear; that is checked before training.
     """
 
     base: tuple[str, dict[str, Any]]
     fit: Callable[[FittedOn], AffineLogits]
+    reads: tuple[str, ...] = ("train", "val")

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.limits import LimitCase, MainParameter
@@ -42,7 +43,7 @@ class AucMarginLoss(MaskedLoss):
         self._project()
         positives, negatives = y.sum(dim=0), known.sum(dim=0) - y.sum(dim=0)
         a, b, dual = self.positive_mean.to(x), self.negative_mean.to(x), self._ascending().to(x)
-        scores = torch.sigmoid(x)
+        scores = torch.exp(logsigmoid(x))  # torch's sigmoid has no gradient beyond logit 17 in float32
         of_positive, of_negative = y / positives.clamp(min=1), (known.to(x) - y) / negatives.clamp(min=1)
         spread = ((scores - (b + y * (a - b))) ** 2 * (of_positive + of_negative)).sum(dim=0)
         shortfall = self.margin + (scores * (of_negative - of_positive)).sum(dim=0)

@@ -10,7 +10,13 @@ from tailscope.treatments.limits import LimitCase, MainParameter
 from tailscope.treatments.parts import Choice, Part
 from tailscope.treatments.plan import Mixing, TreatmentPlan
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.schedules import require_draws, require_no_sampler, require_plain, scheduled
+from tailscope.treatments.schedules import (
+    require_draws,
+    require_no_sampler,
+    require_plain,
+    require_prior_kept,
+    scheduled,
+)
 from tailscope.treatments.settings import check_range
 
 
@@ -66,5 +72,6 @@ class BalancedMixup:
         require_no_sampler(plan, "balanced_mixup", "its first stream is the images as they come, by definition")
         part = Part.of(self.sampler, "sampler")
         drawing = part.build()(class_counts)
-        mixing = Mixing(require_draws(drawing, part), self.alpha, drawing.attributes)
+        require_prior_kept(plan, "balanced_mixup", "its partners are drawn balanced")
+        mixing = Mixing(require_draws(drawing, part), self.alpha, drawing.attributes, drawing.leaves_out)
         return scheduled(plan, mixing=mixing)

@@ -13,7 +13,7 @@ from tailscope.treatments.limits import LimitCase
 from tailscope.treatments.parts import Choice, Part
 from tailscope.treatments.plan import TreatmentPlan
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.schedules import Schedule, require_draws, require_plain
+from tailscope.treatments.schedules import Schedule, require_draws, require_plain, require_prior_kept
 
 _SAMPLER = "any sampler"
 # (loss, sampler or schedule): why the two do not go together
@@ -91,6 +91,7 @@ class Combined:
         part = Part.of(self.sampler, "sampler")
         drawing = part.build()(class_counts)
         require_plain(drawing, f"`sampler`: {part}: combined")
+        require_prior_kept(plan, str(part), "a sampler changes them")
         weights = require_draws(drawing, part)
         if not _is_control(drawing):
             raise InputError(f"`sampler`: {part} has a loss of its own; state it as `loss`")

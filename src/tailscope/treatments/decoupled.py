@@ -11,10 +11,16 @@ from tailscope.treatments.adjustment import AfterTraining
 from tailscope.treatments.head_scaling import LearntScale, TauNormalization
 from tailscope.treatments.limits import LimitCase
 from tailscope.treatments.parts import Choice, Part
-from tailscope.treatments.plan import SampleWeights, TreatmentPlan
+from tailscope.treatments.plan import TreatmentPlan
 from tailscope.treatments.post_hoc import monotone
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.schedules import require_draws, require_no_sampler, require_plain, scheduled
+from tailscope.treatments.schedules import (
+    require_draws,
+    require_no_sampler,
+    require_plain,
+    require_prior_kept,
+    scheduled,
+)
 from tailscope.treatments.settings import check_choice, check_range
 
 Method: TypeAlias = Literal["retrain", "tau_normalized", "learnt_scale"]
@@ -78,7 +84,9 @@ class Decoupled:
         plan = part.build()(class_counts)
         if self.method == "retrain":
             return self.wrap(plan, class_counts)
-        return monotone(plan, AfterTraining((part.name, part.settings), self._fit(class_counts)))
+        reads = ("head",) if self.method == "tau_normalized" else ("train", "head")
+        step = AfterTraining((part.name, part.settings), self._fit(class_counts), reads)
+        return monotone(plan, step, on_raw_logits=True)
 
     def wrap(self, plan: TreatmentPlan, class_counts: ClassCounts) -> TreatmentPlan:
         """See :class:`~tailscope.treatments.schedules.Schedule`.
@@ -89,22 +97,26 @@ class Decoupled:
         check_choice("method", self.method, ("retrain",))
         require_plain(plan, "decoupled")
         require_no_sampler(plan, "decoupled", "its features are learnt from the images as they come, by definition")
-        weights, attributes = self._draws(class_counts)
-        later = scheduled(plan, sample_weights=weights, attributes=attributes, trains="fresh_head")
+        drawing = self._drawing(class_counts)
+        require_prior_kept(plan, "decoupled", "its classifier is trained on balanced draws")
+        draws = {"sample_weights": drawing.sample_weights, "attributes": drawing.attributes}
+        later = scheduled(plan, **draws, leaves_out=drawing.leaves_out, trains="fresh_head")
         return scheduled(plan, phases=((self.share, later),))
 
     def _fit(self, class_counts: ClassCounts) -> TauNormalization | LearntScale:
         if self.method == "tau_normalized":
             return TauNormalization(self.tau)
-        weights, attributes = self._draws(class_counts)
-        if attributes:
+        part = Part.of(self.sampler, "sampler")
+        drawing = self._drawing(class_counts)
+        if drawing.attributes:
             raise InputError(
-                f"learnt_scale weighs images by their labels; a sampler that reads {', '.join(attributes)} is for "
-                "`method: retrain`"
+                f"learnt_scale weighs images by their labels; a sampler that reads {', '.join(drawing.attributes)} is "
+                "for `method: retrain`"
             )
-        return LearntScale(weights)
+        return LearntScale(require_draws(drawing, part))
 
-    def _draws(self, class_counts: ClassCounts) -> tuple[SampleWeights, tuple[str, ...]]:
+    def _drawing(self, class_counts: ClassCounts) -> TreatmentPlan:
         part = Part.of(self.sampler, "sampler")
         drawing = part.build()(class_counts)
-        return require_draws(drawing, part), drawing.attributes
+        require_draws(drawing, part)
+        return drawing

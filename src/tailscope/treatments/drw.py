@@ -13,6 +13,7 @@ from torch import Tensor
 from tailscope.core.errors import InputError
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cells import CellLoss
+from tailscope.treatments.cross_entropy import WeightedBCE
 from tailscope.treatments.effective_number import effective_number_weights
 from tailscope.treatments.limits import LimitCase, MainParameter
 from tailscope.treatments.parts import Choice, Part
@@ -106,6 +107,8 @@ class Drw:
                 f"drw weighs the cells (image, class) of a loss; {type(plan.loss).__name__} has no value per cell: "
                 "choose a loss such as focal or ldam (with form: sigmoid)"
             )
+        if isinstance(plan.loss, WeightedBCE) and plan.loss.class_weight is not None:
+            raise InputError(f"this loss does not go with drw: {WEIGHED_TWICE}")
         weights = effective_number_weights(class_counts, self.beta)
         later = scheduled(plan, loss=ClassWeightedCells(plan.loss, weights))
         return scheduled(plan, phases=((self.share, later),))

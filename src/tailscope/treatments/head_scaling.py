@@ -64,7 +64,8 @@ class LearntScale:
                 fitted_on.train_logits.T, fitted_on.train_targets.T, fitted_on.head_bias, strict=True
             )
         ]
-        notes = tuple(f"class {number}: {fit.note}" for number, fit in enumerate(fits) if fit.note)
+        named = zip(fitted_on.classes, fits, strict=True)
+        notes = tuple(f"class {name!r}: {fit.note}" for name, fit in named if fit.note)
         adjusted = _around(np.array([fit.scale for fit in fits]), fitted_on)
         return AffineLogits(adjusted.scale, adjusted.shift, notes)
 

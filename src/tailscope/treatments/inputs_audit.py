@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
@@ -87,31 +88,66 @@ def weights_audit(
 
 
 def rebuilt_audit(
-    treatment: ImbalanceTreatment, plan: TreatmentPlan, targets: NDArray[np.floating], classes: Sequence[str]
+    treatment: ImbalanceTreatment,
+    plan: TreatmentPlan,
+    targets: NDArray[np.floating],
+    classes: Sequence[str],
+    attributes: Mapping[str, NDArray[Any]] | None = None,
 ) -> dict[str, Any]:
     """Whether a plan is the one that its treatment gives for the counts of the training rows.
 
-    The treatment is built anew from the rows, and the gradients of both losses are compared on fixed logits, stage by
-    stage. It finds counts of other rows inside a plan, whatever counts are said to have made it.
+    The treatment is built anew from the rows. Stage by stage the gradients of both losses are compared on fixed logits,
+    and the draw weights (of images and of partners) on the rows; then the step after training. It finds counts of other
+    rows inside a plan, whatever counts are said to have made it.
 
     Args:
         treatment: Of the arm.
         plan: As training uses it, before its parameters have learnt.
         targets: (N, K) in {0, 1, NaN} of the training rows.
         classes: K names.
+        attributes: Columns of the training rows, by name.
 
     Returns:
-        ``same``; ``largest_change`` of a gradient, relative to the largest gradient; ``stages``, their number.
+        ``same``, of all that follow; ``same_loss``, and ``largest_change`` of a gradient, relative to the largest
+        gradient; ``same_draws``; ``same_parts`` (phases, what is trained, the share of a mix-up, the step after
+        training); ``stages``, their number.
     """
     anew = treatment(ClassCounts.from_targets(tuple(classes), targets))
     logits, labels = _probe(targets)
-    changes = [
-        _change(first, second, logits, labels)
-        for (_, first), (_, second) in zip(plan.stages, anew.stages, strict=False)
-    ]
+    pairs = [(first, second) for (_, first), (_, second) in zip(plan.stages, anew.stages, strict=False)]
+    largest = max(_change(first, second, logits, labels) for first, second in pairs)
+    draws = all(_same_draws(first, second, targets, attributes) for first, second in pairs)
     alike = [start for start, _ in plan.stages] == [start for start, _ in anew.stages]
-    largest = max(changes)
-    return {"same": alike and largest <= _SAME, "largest_change": largest, "stages": len(plan.stages)}
+    parts = alike and all(_same_parts(first, second) for first, second in pairs)
+    return {
+        "same": parts and draws and largest <= _SAME,
+        "same_loss": largest <= _SAME,
+        "largest_change": largest,
+        "same_draws": draws,
+        "same_parts": parts,
+        "stages": len(plan.stages),
+    }
+
+
+def _same_draws(
+    first: TreatmentPlan,
+    second: TreatmentPlan,
+    targets: NDArray[np.floating],
+    attributes: Mapping[str, NDArray[Any]] | None,
+) -> bool:
+    columns = dict(attributes or {})
+    return all(
+        weights_audit(_weights_by(first, targets, columns, partner), second, targets, columns, partner)["same"]
+        for partner in (False, True)
+    )
+
+
+def _same_parts(first: TreatmentPlan, second: TreatmentPlan) -> bool:
+    mixed = [None if plan.mixing is None else plan.mixing.alpha for plan in (first, second)]
+    fits = [None if plan.after_training is None else plan.after_training.fit for plan in (first, second)]
+    # Only records can be compared; two functions differ although they do the same.
+    same_fit = fits[0] == fits[1] or not all(is_dataclass(fit) for fit in fits)
+    return first.trains == second.trains and mixed[0] == mixed[1] and same_fit
 
 
 def _weights_by(

@@ -89,4 +89,4 @@ class LogitAdjusted:
             shift = self.tau * np.log(positives / positives.sum())
             return softmax_plan(SoftmaxCrossEntropy(len(positives), shift=shift))
         shift = self.tau * np.log(positives / np.array(class_counts.negatives))
-        return TreatmentPlan(ShiftedBCE(shift), same_ranking=SAME_RANKING)
+        return TreatmentPlan(ShiftedBCE(shift), same_ranking=SAME_RANKING, corrects_prior=True)

@@ -68,8 +68,8 @@ class ThresholdFit:
         """The adjustment; a class without both sides is not moved and is noted."""
         columns = zip(fitted_on.val_logits.T, fitted_on.val_targets.T, strict=True)
         found = np.array([best_threshold(logits, labels, self.criterion) for logits, labels in columns])
-        missing = np.flatnonzero(np.isnan(found))
-        notes = tuple(f"class {number}: no threshold, because a side is missing in validation" for number in missing)
+        missing = [name for name, value in zip(fitted_on.classes, found, strict=True) if np.isnan(value)]
+        notes = tuple(f"class {name!r}: no threshold, because a side is missing in validation" for name in missing)
         return AffineLogits((1.0,) * len(found), tuple(map(float, -np.nan_to_num(found))), notes)
 
 
@@ -107,5 +107,5 @@ class MovedThresholds:
     def __call__(self, class_counts: ClassCounts) -> TreatmentPlan:
         """The plan; of the counts only what the underlying treatment uses is used."""
         part = Part.of(self.treatment, "treatment")
-        step = AfterTraining((part.name, part.settings), ThresholdFit(self.criterion))
+        step = AfterTraining((part.name, part.settings), ThresholdFit(self.criterion), ("val",))
         return monotone(part.build()(class_counts), step)

@@ -39,11 +39,13 @@ class Mixing:
         partner_weights: As :attr:`TreatmentPlan.sample_weights`, for the second stream.
         alpha: α, 0 or more.
         attributes: Columns that ``partner_weights`` reads.
+        leaves_out: Partners with weight 0 are meant.
     """
 
     partner_weights: SampleWeights
     alpha: float
     attributes: tuple[str, ...] = ()
+    leaves_out: bool = False
 
     def share(self, generator: np.random.Generator) -> float:
         """λ of one batch."""
@@ -73,6 +75,7 @@ class TreatmentPlan:
     - ``adjust_logits(logits)`` is applied when predicting, never in training.
     - ``after_training`` fits an adjustment of the logits when the weights are final; see
       :class:`~tailscope.treatments.adjustment.AfterTraining`.
+    - ``corrects_prior``: the loss moves the logits by the training prevalences, which must then be those of the draws.
     - ``same_ranking``: why this arm ranks as control does by construction (METHODS section 2); empty where it does not.
     - ``requirements``: what training must offer beyond logits and targets, by name; checked before training, see
       :func:`~tailscope.treatments.requirements.unmet_requirements`.
@@ -96,6 +99,7 @@ class TreatmentPlan:
     parameter_lr: float | None = None
     after_training: AfterTraining | None = None
     same_ranking: str = ""
+    corrects_prior: bool = False
 
     @property
     def stages(self) -> tuple[tuple[float, TreatmentPlan], ...]:

@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from tailscope.core.errors import InputError
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.adjustment import AffineLogits, AfterTraining, FittedOn
+from tailscope.treatments.cross_entropy import WeightedBCE
 from tailscope.treatments.limits import LimitCase
 from tailscope.treatments.parts import Choice, Part
 from tailscope.treatments.plan import TreatmentPlan
@@ -74,11 +76,24 @@ class PriorShift:
         """The plan.
 
         Raises:
+            InputError: The underlying treatment predicts at other prevalences, or through a soft-max.
             DataError: A class has no positive or no negative.
         """
         class_counts.require_both()
         prevalence = np.array(class_counts.prevalences)
         moved = np.log(self.target / (1 - self.target)) - np.log(prevalence / (1 - prevalence))
         part = Part.of(self.treatment, "treatment")
-        fit = ConstantShift(tuple(map(float, self.tau * moved)))
-        return monotone(part.build()(class_counts), AfterTraining((part.name, part.settings), fit))
+        plan = part.build()(class_counts)
+        if _changes_prior(plan):
+            raise InputError(
+                f"prior_shift does not go with {part}: that network no longer predicts at the training prevalences, "
+                "and the shift would count them once more; choose a treatment that leaves draws and weights of the "
+                "positives alone, or `temperature`"
+            )
+        step = AfterTraining((part.name, part.settings), ConstantShift(tuple(map(float, self.tau * moved))), ())
+        return monotone(plan, step, on_raw_logits=True)
+
+
+def _changes_prior(plan: TreatmentPlan) -> bool:
+    weighs_positives = isinstance(plan.loss, WeightedBCE) and plan.loss.positive_weight is not None
+    return plan.sample_weights is not None or plan.corrects_prior or weighs_positives

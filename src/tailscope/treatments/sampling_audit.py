@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,27 @@ _PAIRS_SHOWN = 10
 _STRATA = 10
 
 
+@dataclass(frozen=True)
+class Meant:
+    """What a sampler means to do, beyond its weights.
+
+    Args:
+        leaves_out: Weights of 0 are meant.
+        by_labels: The weights follow the labels alone; those that balance a further column may draw a rare class less
+            than a frequent one.
+    """
+
+    leaves_out: bool = False
+    by_labels: bool = True
+
+
 def sampling_audit(
     targets: NDArray[np.floating],
     weights: NDArray[np.float64] | None,
     drawn: NDArray[np.integer],
     classes: Sequence[str],
     processes: Sequence[NDArray[np.integer]] = (),
-    leaves_out: bool = False,
+    meant: Meant | None = None,
 ) -> dict[str, Any]:
     """What an epoch drew, against what the weights promise.
 
@@ -45,12 +60,13 @@ def sampling_audit(
         drawn: (M,) the images in the order drawn, all processes together.
         classes: K names.
         processes: The draws of each process, where there are several.
-        leaves_out: Whether the plan declares that weights of 0 are meant.
+        meant: What the plan declares of its weights; None for the defaults.
 
     Returns:
         Plain numbers and lists, for ``audit.json``:
 
-        - ``images``, ``draws``, ``images_with_zero_weight``, ``leaves_out``, ``zero_weight_draws``;
+        - ``images``, ``draws``, ``images_with_zero_weight``, ``leaves_out``, ``by_labels``,
+          ``zero_weight_draws``;
         - ``images_drawn`` at least once and ``images_drawn_expected``; ``draw_counts`` (as text: times drawn, to the
           number of images); ``extremes``, see :func:`~tailscope.treatments.chance.count_extremes`;
         - ``strata``: images by ascending weight in at most 10 parts of equal expectation: ``images``, ``expected`` and
@@ -83,7 +99,7 @@ def sampling_audit(
     counts = draw_counts(drawn, len(positive))
     return {
         **_images(probabilities, counts, weights is not None),
-        "leaves_out": leaves_out,
+        **asdict(meant or Meant()),
         **_shares(positive, probabilities, counts, classes, weights is not None),
         "spill_over": spill_over(positive, probabilities, classes),
         **process_audit(processes, positive, probabilities, counts, classes, weights is not None),

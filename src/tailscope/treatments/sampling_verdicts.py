@@ -102,6 +102,8 @@ def _direction(audit: Audit) -> Check:
     rare, frequent = ends({name: share["prevalence"] for name, share in present.items()})
     if not rare:
         return Check("direction of the sampler", "ok", "the classes are about equally frequent")
+    if not audit["by_labels"]:
+        return Check("direction of the sampler", "ok", "the weights balance a further column, not the classes alone")
     low, high = present[rare]["inflation"], present[frequent]["inflation"]
     says = (
         f"the rarest class {rare!r} is drawn {low:.2g} times as often as it occurs, "

@@ -55,6 +55,19 @@ def require_no_sampler(plan: TreatmentPlan, schedule: str, why: str) -> None:
         raise InputError(f"{schedule} does not go with a sampler: {why}; leave the sampler out")
 
 
+def require_prior_kept(plan: TreatmentPlan, what: str, why: str) -> None:
+    """Refuse a loss that corrects for the prevalences of the images as they come, where these do not hold.
+
+    Raises:
+        InputError: Says why the two do not go together.
+    """
+    if plan.corrects_prior:
+        raise InputError(
+            f"{what} does not go with a loss that corrects for the prevalences of the images as they come: {why}; "
+            "choose another loss"
+        )
+
+
 def require_draws(plan: TreatmentPlan, part: object) -> SampleWeights:
     """The draw weights of a sampler.
 

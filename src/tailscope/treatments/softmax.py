@@ -43,7 +43,9 @@ def softmax_log_odds(logits: Tensor) -> Tensor:
         >>> torch.sigmoid(softmax_log_odds(torch.zeros(1, 4))).tolist()
         [[0.25, 0.25, 0.25, 0.25]]
     """
-    num_classes = logits.shape[1]
-    own = torch.eye(num_classes, dtype=torch.bool, device=logits.device)
-    others = logits[:, None, :].expand(-1, num_classes, -1).masked_fill(own, -torch.inf)
-    return logits - torch.logsumexp(others, dim=2)
+    # From both ends towards each class: no sum is taken back, so nothing cancels, and no (B, K, K) is made.
+    before = torch.logcumsumexp(logits, dim=1)[:, :-1]
+    behind = torch.logcumsumexp(logits.flip(1), dim=1).flip(1)[:, 1:]
+    nothing = torch.full_like(logits[:, :1], -torch.inf)
+    others = torch.logaddexp(torch.cat([nothing, before], dim=1), torch.cat([behind, nothing], dim=1))
+    return logits - others

@@ -22,7 +22,8 @@ class TemperatureFit:
     def __call__(self, fitted_on: FittedOn) -> AffineLogits:
         """The adjustment; a class without both sides keeps T = 1 and is noted."""
         fits = [best_scale(*column) for column in zip(fitted_on.val_logits.T, fitted_on.val_targets.T, strict=True)]
-        notes = tuple(f"class {number}: {fit.note}" for number, fit in enumerate(fits) if fit.note)
+        named = zip(fitted_on.classes, fits, strict=True)
+        notes = tuple(f"class {name!r}: {fit.note}" for name, fit in named if fit.note)
         return AffineLogits(tuple(fit.scale for fit in fits), (0.0,) * len(fits), notes)
 
 
@@ -55,4 +56,6 @@ class Temperature:
     def __call__(self, class_counts: ClassCounts) -> TreatmentPlan:
         """The plan; of the counts only what the underlying treatment uses is used."""
         part = Part.of(self.treatment, "treatment")
-        return monotone(part.build()(class_counts), AfterTraining((part.name, part.settings), TemperatureFit()))
+        return monotone(
+            part.build()(class_counts), AfterTraining((part.name, part.settings), TemperatureFit(), ("val",))
+        )

@@ -29,13 +29,22 @@ def counts_check(audit: Audit) -> Check:
 
 def rebuilt_check(audit: Audit) -> Check:
     """From ``rebuilt_audit``."""
-    says = (
-        "the loss is not the one that the treatment gives for the training images: its gradient differs by "
-        f"{100 * audit['largest_change']:.3g} %; it was built from other images"
-    )
-    return outcome(
-        "built anew", [] if audit["same"] else [says], "built anew from the training images, the loss is the same"
-    )
+    wrong = []
+    if not audit["same_loss"]:
+        wrong.append(
+            "the loss is not the one that the treatment gives for the training images: its gradient differs by "
+            f"{100 * audit['largest_change']:.3g} %; it was built from other images"
+        )
+    if not audit["same_draws"]:
+        wrong.append(
+            "the draw weights are not those that the treatment gives for the training images; the sampler was built "
+            "from other images"
+        )
+    if not audit["same_parts"]:
+        wrong.append(
+            "phases, mix-up or the step after training are not those that the treatment gives for the training images"
+        )
+    return outcome("built anew", wrong, "built anew from the training images, the treatment is the same")
 
 
 def weights_check(audit: Audit, whose: str = "draw weights") -> Check:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -101,6 +101,8 @@ class WarmUp:
         object.__setattr__(self, "treatment", Part.of(self.treatment, "treatment"))
         check_range("share", self.share, 0, 1, open_end=True)
         check_range("steps", self.steps, 1)
+        if self.steps != int(self.steps):
+            raise InputError(f"`steps` must be a whole number; got {self.steps!r}")
 
     def __call__(self, class_counts: ClassCounts) -> TreatmentPlan:
         """The plan.
@@ -124,6 +126,8 @@ class WarmUp:
 
     def _step(self, plan: TreatmentPlan, num_classes: int, number: int) -> TreatmentPlan:
         weight = number / self.steps
+        if not number:  # as control, which visits each image once
+            plan = replace(plan, sample_weights=None, attributes=())
         drawn = None if plan.sample_weights is None else BlendedWeights(plan.sample_weights, weight)
         loss = BlendedLoss(plan.loss, num_classes, weight)
         # What the treatment needs of a batch, it needs where it holds alone.
