@@ -47,7 +47,20 @@ _PROCESSES = 2
 _LONG = ("cooccurrence_expected", "cooccurrence_realised", "pairs", "draw_counts")
 
 
-def planned_audit(job: Job, treatment: ImbalanceTreatment) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class Initial:
+    """Logits of a fresh network on training images, the same for all arms of a seed.
+
+    Args:
+        logits: (M, K), on the CPU.
+        targets: (M, K) in {0, 1, NaN}.
+    """
+
+    logits: torch.Tensor
+    targets: torch.Tensor
+
+
+def planned_audit(job: Job, treatment: ImbalanceTreatment, initial: Initial | None = None) -> dict[str, Any]:
     """What a treatment would do, without training: one epoch of draws, and the loss at initialisation.
 
     Draws and weights are those of the last stage, in which the treatment is complete.
@@ -55,6 +68,7 @@ def planned_audit(job: Job, treatment: ImbalanceTreatment) -> dict[str, Any]:
     Args:
         job: The network is fresh.
         treatment: That made the job's plan.
+        initial: From :func:`initial_logits` of a job with the same network; computed where it is None.
 
     Returns:
         What :func:`~tailscope.treatments.judge` takes, without its verdict.
@@ -62,7 +76,7 @@ def planned_audit(job: Job, treatment: ImbalanceTreatment) -> dict[str, Any]:
     data, rows, last = job.data, job.rows, job.stages[-1]
     targets = data.targets[rows]
     draws = job.draws(last.first)
-    logits, shown = _initial_logits(job)
+    start = initial or initial_logits(job)
     return {
         "counts": counts_audit(data.counts, targets),
         "rebuilt": rebuilt_audit(treatment, job.plan, targets, data.classes, job.attributes),
@@ -71,14 +85,14 @@ def planned_audit(job: Job, treatment: ImbalanceTreatment) -> dict[str, Any]:
         **_planned_mixing(job, last.plan, draws),
         **_balance(job, last.plan),
         "gradients": {
-            "initial" if not stage.first else f"stage from epoch {stage.first}": gradient_audit(
-                stage.plan.loss, logits, shown, data.classes, class_groups(data.counts.prevalences),
+            "initial" if not stage.first else f"stage from epoch {stage.first + 1}": gradient_audit(
+                stage.plan.loss, start.logits, start.targets, data.classes, class_groups(data.counts.prevalences),
                 data.counts.prevalences,
             )
             for stage in _ends(job)
         },
         "limit": check_limit(treatment),
-        "batch": batch_audit(last.plan.loss, logits, shown, job.settings.batch_size),
+        "batch": batch_audit(last.plan.loss, start.logits, start.targets, job.settings.batch_size),
     }  # fmt: skip
 
 
@@ -167,14 +181,15 @@ class RunAudit:
         self.progress.say(f"{self.run.name}: {line}; it goes on, because it was asked for by name")
 
 
-def _initial_logits(job: Job) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits of the fresh network on training images, some positives of every class among them, and their targets."""
+def initial_logits(job: Job) -> Initial:
+    """Logits of the job's fresh network on training images, positives of every class among them."""
     targets = job.data.targets[job.rows]
     each = max(1, min(_POSITIVES, _IMAGES // targets.shape[1]))
     positives = [np.flatnonzero(targets[:, c] == 1)[:each] for c in range(targets.shape[1])]
     random = np.random.default_rng(0).permutation(job.rows.size)[:_IMAGES]
     some = job.rows[np.unique(np.concatenate([random, *positives]))]
-    return torch.from_numpy(predict(job.network, job.data.pixels, some)), torch.from_numpy(job.data.targets[some])
+    logits = torch.from_numpy(predict(job.network, job.data.pixels, some))
+    return Initial(logits, torch.from_numpy(job.data.targets[some]))
 
 
 def _planned_sampling(job: Job, plan: TreatmentPlan, images: NDArray[np.int64]) -> dict[str, Any]:

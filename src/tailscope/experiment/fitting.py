@@ -50,11 +50,12 @@ def trained_network(folder: ExperimentFolder, config: ExperimentConfig, data: Ex
     """The network of a finished run, in eval mode, on the accelerator where there is one."""
     network = fresh_network(config, data, run.seed)
     network.module.load_state_dict(read_weights(folder.run(run.name) / "weights.safetensors")[0])
-    network.module.to(_device()).to(memory_format=torch.channels_last).eval()
+    network.module.to(chosen_device()).to(memory_format=torch.channels_last).eval()
     return network
 
 
-def _device() -> str:
+def chosen_device() -> str:
+    """CUDA where it is there, else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -79,7 +80,7 @@ def make_run(
     initial = weights_digest(network)
     plan = config.treatment(run.arm).build()(data.counts)
     job = Job(network, plan, data, config.training_of(run.arm), run.seed)
-    network.module.to(_device())
+    network.module.to(chosen_device()).to(memory_format=torch.channels_last)
     twin = finished_twin(folder, config, data, run, plan)
     fitted = _adopted(folder, config, job, run, twin) if twin else _trained(folder, config, job, run, progress)
     adjustment = fitted_adjustment(job)

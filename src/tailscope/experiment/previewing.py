@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tailscope.core import ExperimentData, Progress, TrainingError
-from tailscope.experiment.auditing import REMEDY, failure, is_allowed, planned_audit
+from tailscope.experiment.auditing import REMEDY, Initial, failure, initial_logits, is_allowed, planned_audit
 from tailscope.experiment.config import ExperimentConfig
-from tailscope.experiment.fitting import fresh_network
+from tailscope.experiment.fitting import chosen_device, fresh_network
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.preparing import prepare_experiment
 from tailscope.training import Job
@@ -44,13 +44,7 @@ def preview_audits(config: ExperimentConfig, out: Path, progress: Progress) -> t
         InputError: What ``run`` would refuse before training.
     """
     prepared = prepare_experiment(config, ExperimentFolder(out), progress)
-    found = []
-    with progress.task("auditing", len(config.arms), "arms") as advance:
-        for arm in config.arms:
-            audit = _audit(prepared.config, prepared.data, arm)
-            found.append(ArmAudit(arm, audit, is_allowed(config, arm, audit)))
-            advance(1)
-    return tuple(found)
+    return tuple(_audits(prepared.config, prepared.data, config.arms, progress))
 
 
 def require_sound(config: ExperimentConfig, data: ExperimentData, arms: Sequence[str], progress: Progress) -> None:
@@ -59,20 +53,29 @@ def require_sound(config: ExperimentConfig, data: ExperimentData, arms: Sequence
     Raises:
         TrainingError: Arms do not do what they say, and nobody asked for that by name; lists all of them.
     """
-    failed = []
-    with progress.task("auditing what the arms plan", len(arms), "arms") as advance:
-        for arm in arms:
-            audit = _audit(config, data, arm)
-            if audit["verdict"] == "failed" and not is_allowed(config, arm, audit):
-                failed.append(failure(arm, audit))
-            advance(1)
+    failed = [
+        failure(one.arm, one.audit)
+        for one in _audits(config, data, arms, progress)
+        if one.audit["verdict"] == "failed" and not one.is_allowed
+    ]
     if failed:
         raise TrainingError("\n".join([*failed, REMEDY]))
 
 
-def _audit(config: ExperimentConfig, data: ExperimentData, arm: str) -> dict[str, Any]:
+def _audits(
+    config: ExperimentConfig, data: ExperimentData, arms: Sequence[str], progress: Progress
+) -> Iterator[ArmAudit]:
+    """Audit arm by arm; all begin from the same network, so it looks at the images once."""
     seed = config.seeds[0]
-    treatment = config.treatment(arm).build()
-    job = Job(fresh_network(config, data, seed), treatment(data.counts), data, config.training_of(arm), seed)
-    planned = planned_audit(job, treatment)
-    return {**judge(planned), **planned}
+    network = fresh_network(config, data, seed)
+    network.module.to(chosen_device())
+    initial: Initial | None = None
+    with progress.task("auditing what the arms plan", len(arms), "arms") as advance:
+        for arm in arms:
+            treatment = config.treatment(arm).build()
+            job = Job(network, treatment(data.counts), data, config.training_of(arm), seed)
+            initial = initial or initial_logits(job)
+            planned = planned_audit(job, treatment, initial)
+            audit = {**judge(planned), **planned}
+            yield ArmAudit(arm, audit, is_allowed(config, arm, audit))
+            advance(1)

@@ -12,7 +12,14 @@ import pandas as pd
 from tailscope import __version__
 from tailscope.alignment import METRICS
 from tailscope.core import ExperimentData, read_json
-from tailscope.experiment.audit_tables import audit_table, draw_table, gradient_shares
+from tailscope.experiment.audit_tables import (
+    adjustment_notes,
+    audit_table,
+    balance_table,
+    draw_table,
+    gradient_shares,
+    trained_with,
+)
 from tailscope.experiment.comparing import Comparison
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.gallery import gallery_cases
@@ -49,6 +56,8 @@ def report_content(
         settings_yaml=public_yaml(config),
         identical={**roles.monotone, **roles.outside},
         calibrated_only=tuple(roles.monotone),
+        trained_with=trained_with(config, data.counts, roles.monotone),
+        adjustment_notes=adjustment_notes(folder, config, grids.every, data.classes),
         ensembles=_table(folder.path / "ensembles.parquet") if roles.ensembles else None,
         tuning=_table(folder.path / "tuning.parquet"),
         provenance={
@@ -71,6 +80,7 @@ def report_content(
         audit=audit_table(folder, grids.every),
         gradient_shares=gradient_shares(folder, grid),
         draws=draw_table(folder, grid),
+        balance=balance_table(folder, grid),
         gallery=gallery_cases(folder, data, grid, groups, method) if has_maps else (),
     )
 

@@ -46,7 +46,7 @@ class Decoupled:
     Args:
         treatment: What the features are learnt with.
         method: Which of the three.
-        share: Share of the training that the features get (``retrain``), in (0, 1).
+        share: Share of the training that the features get (``retrain``), in [0, 1).
         tau: τ, 0 or more (``tau_normalized``).
         sampler: Draws the images for the classifier (not for ``tau_normalized``).
 

@@ -61,7 +61,7 @@ class Drw:
 
     Args:
         treatment: The loss that is weighted, by name or with settings.
-        share: Share of the training at which the weights begin, in (0, 1).
+        share: Share of the training at which the weights begin, in [0, 1).
         beta: β in [0, 1).
 
     Raises:

@@ -75,7 +75,7 @@ class WarmUp:
 
     Args:
         treatment: The loss or sampler to arrive at.
-        share: Share of the training that the warm-up takes, in (0, 1).
+        share: Share of the training that the warm-up takes, in [0, 1).
         steps: Number of steps, 1 or more; 1 is control up to ``share``. Steps shorter than an epoch are skipped over.
 
     Raises:
