@@ -178,6 +178,17 @@ def draws(arms=ARMS):
     )  # fmt: skip
 
 
+def balance():
+    shares = {"positives": 0.9, "positives_drawn": 0.25, "negatives": 0.08, "negatives_drawn": 0.25}
+    rows = [
+        {"arm": ARMS[1], "column": "chest_tube", "class": name, "group": group}
+        | {key: share if group == "True" else 1 - share for key, share in shares.items()}
+        for name in ("hernia", "mass")
+        for group in ("False", "True")
+    ]
+    return pd.DataFrame(rows)
+
+
 def ensembles():
     rows = [
         {
@@ -248,6 +259,7 @@ def build(**changes):
         audit=audit(),
         gradient_shares=gradient_shares(),
         draws=draws(),
+        balance=balance(),
         identical={"focal γ=2": "its loss is control's", "prior_shift": "monotone per class"},
         calibrated_only=("prior_shift",),
         ensembles=ensembles(),

@@ -1,7 +1,7 @@
 import pytest
 
 from tailscope.report.audit_figures import gradient_chart
-from tailscope.report.drawing import arm_encodings, dash, look
+from tailscope.report.drawing import COLOURS, arm_encodings, dash, look
 from tailscope.report.figures import hidden_chart, history_chart, imbalance_chart, interval_chart
 
 ARMS = ("control", "focal")
@@ -56,6 +56,14 @@ def test_an_arm_looks_alike_whether_all_arms_are_shown_or_some():
     every, some = arm_encodings(arms)[0].to_dict(), arm_encodings(arms, ("sampling",))[0].to_dict()
     assert every["scale"]["range"][2] == some["scale"]["range"][0]
     assert some["scale"]["domain"] == ["sampling"]
+
+
+def test_a_group_looks_alike_whichever_others_there_are():
+    rows = [{"class": "hernia", "group": "tail", "train_positives": 3, "test_positives": 1}]
+    drawn = imbalance_chart(rows, ("hernia",))
+    assert COLOURS[3] in drawn
+    assert ">tail</text>" in drawn
+    assert ">head</text>" not in drawn
 
 
 def test_a_share_that_is_missing_is_not_drawn():

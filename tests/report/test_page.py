@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from page_content import CLASSES, EMPTY, build, gallery, twelve_arms
+from reading import section
 
 from tailscope.core import InputError, generator
 from tailscope.report import GalleryCase, GalleryView, ReportContent, render, write_report
@@ -110,6 +111,7 @@ def test_what_is_missing_is_explained():
         "audit",
         "gradient_shares",
         "draws",
+        "balance",
         "ensembles",
         "tuning",
     ],
@@ -124,7 +126,7 @@ def test_any_one_table_may_be_missing(field, page):
 
 def test_a_table_without_rows_is_the_same_as_none():
     tables = [field.name for field in dataclasses.fields(ReportContent) if "DataFrame" in str(field.type)]
-    assert len(tables) == 13
+    assert len(tables) == 14
     assert render(dataclasses.replace(EMPTY, **{name: pd.DataFrame() for name in tables})) == render(EMPTY)
 
 
@@ -159,6 +161,63 @@ def test_classes_run_from_head_to_tail(page):
 def test_a_missing_value_is_a_dash_with_its_reason(page):
     assert 'title="no positive test image">–<sup>a</sup>' in page
     assert "<sup>a</sup> no positive test image" in page
+
+
+def test_the_line_below_the_title_tells_every_arm_by_its_part(page):
+    assert (
+        "3 arms: control, weighted_sampling, focal γ=2; judged by calibration only: prior_shift; ensembles: ensemble "
+        "of control, ensemble of focal · 3 seeds per arm · 2,000 test images"
+    ) in page
+
+
+def test_the_line_below_the_title_names_no_part_that_nobody_plays():
+    page = render(dataclasses.replace(EMPTY, arms=("plain",)))
+    assert '<p class="design">1 arm: plain (control) · 1 seed per arm</p>' in page
+
+
+def test_what_was_found_says_where_the_ensembles_stand(page):
+    sentence = "Ensembles stand in their own table (see Performance): ensemble of control and ensemble of focal."
+    assert sentence in section(page, "found")
+    assert "Ensembles stand" not in render(EMPTY)
+
+
+def without_intervals(frame):
+    return frame.assign(lo=np.nan, hi=np.nan)
+
+
+def test_without_intervals_no_caption_speaks_of_them(page):
+    spoken = [text for tag in ("caption", "figcaption") for text in texts(page, tag)]
+    assert any("95 % interval" in text for text in spoken)
+    content = build(gallery=(), ensembles=None, seeds=(0,))
+    names = ("estimates", "findings", "hidden", "alignment", "units")
+    tables = {name: without_intervals(getattr(content, name)) for name in names}
+    bare = render(dataclasses.replace(content, **tables))
+    spoken = [text for tag in ("caption", "figcaption") for text in texts(bare, tag)]
+    assert not [text for text in spoken if "95 % interval" in text]
+    assert any("the values of the one seed, without intervals" in text for text in spoken)
+
+
+def test_a_group_without_a_class_is_in_no_table_and_no_legend(page):
+    classes = build().class_table.query("group != 'medium'")
+    frame = build().estimates
+    empty = frame[frame["class"] == "tail"].assign(**{"class": "medium", "value": np.nan, "lo": np.nan, "hi": np.nan})
+    without = render(build(gallery=(), class_table=classes, estimates=pd.concat([frame, empty])))
+    assert "medium (average)" not in without
+    assert ">medium</text>" in section(page, "data")
+    assert ">medium</text>" not in section(without, "data")
+
+
+def test_a_group_with_a_class_that_cannot_be_estimated_keeps_its_row():
+    frame = build().estimates
+    unknown = frame[frame["class"] == "tail"].assign(value=np.nan, lo=np.nan, hi=np.nan, reason="no estimable class")
+    page = render(build(gallery=(), estimates=pd.concat([frame[frame["class"] != "tail"], unknown])))
+    assert "tail (average)" in section(page, "performance")
+    assert "no estimable class" in section(page, "performance")
+
+
+def test_a_caption_is_as_wide_as_the_window_of_its_table(page):
+    assert "container-type: inline-size" in page
+    assert re.search(r"caption div \{ position: sticky; left: 0; max-width: min\(1040px, 100cqw\); \}", page)
 
 
 def test_the_best_value_on_the_grid_is_printed(page):

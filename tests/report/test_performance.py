@@ -42,6 +42,31 @@ def test_the_table_of_calibration_is_open_where_an_arm_is_judged_by_it(shown):
     assert "<details><summary>Expected calibration error</summary>" in performance(calibrated_only=())
 
 
+@pytest.mark.parametrize("metric", ["sensitivity_at_half", "specificity_at_half"])
+def test_the_tables_at_one_half_are_open_where_an_arm_moves_thresholds(metric):
+    frame = with_adjusted().replace({"metric": {"ece": metric}})
+    title = f"{metric.split('_')[0].capitalize()} at one half"
+    assert f"<details open><summary>{title}</summary>" in performance(estimates=frame)
+    assert f"<details><summary>{title}</summary>" in performance(estimates=frame, calibrated_only=())
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [("sensitivity", "operating point"), ("specificity", "operating point"), ("sensitivity_at_half", "own threshold"),
+     ("specificity_at_half", "own threshold")],
+)  # fmt: skip
+def test_every_threshold_is_said(metric, said):
+    assert said in words(performance(estimates=estimates().replace({"metric": {"ece": metric}})))
+
+
+def test_an_average_over_classes_has_no_number_of_images(shown):
+    (rows,) = [rows for rows in tables(shown) if "prior_shift" in rows[0]]
+    by_name = {row[0]: row for row in rows}
+    column = by_name["class"].index("test images")
+    assert by_name["mass"][column] == "2,000"
+    assert by_name["macro (average)"][column] == ""
+
+
 def test_the_averages_stand_beside_the_verdict_of_the_audit(shown):
     rows = {row["arm"]: row for row in table(shown, "AUROC, macro", "AP, tail", "audit")}
     assert list(rows) == list(ARMS)

@@ -74,7 +74,7 @@ def test_one_seed_is_compared_with_nothing():
     first, second, third = sentences(seeds=(0,), estimates=macro(control=0.86, focal=0.85))
     assert first == (
         "Performance: nothing is compared, because one seed per arm cannot separate a treatment from seed noise (a "
-        "verdict needs 3 seeds); macro AUROC is 0.860 for control against 0.850 for the treatment."
+        "verdict needs 3 seeds); macro AUROC is 0.860 for control against 0.850 for focal."
     )
     assert "one seed per arm" in second
     assert "one seed per arm" in third
@@ -108,7 +108,7 @@ def test_arms_identical_by_construction_are_neither_counted_nor_without_verdict(
     ]
     first, second, _ = sentences(found, estimates=macro(control=0.86, focal=0.85, sampling=0.9))
     assert "of 1 comparison by class, 1 stays undecided." in first
-    assert "0.860 for control against 0.850 for the treatment;" in first
+    assert "0.860 for control against 0.850 for focal;" in first
     assert "no lens handed a comparison" in second
 
 

@@ -129,9 +129,73 @@ def test_a_class_that_is_never_drawn_is_named_as_the_figure_cannot_show_it():
     assert f"Not in the figure: {ARMS[1]} draws no image of hernia." in words(treatments(draws=frame))
 
 
+def test_no_figure_of_draws_is_drawn_where_no_arm_has_a_mark_in_it():
+    frame = draws()
+    frame.loc[frame["arm"] == ARMS[1], ["expected", "realised"]] = 0.0
+    shown = treatments(draws=frame)
+    assert f"No figure: {ARMS[1]} draws no image of effusion, mass, <b>x</b> and hernia." in words(shown)
+    assert "Share of each class among the images and among the draws" not in shown
+    assert "Share of each class among the images and among the draws" in treatments()
+
+
+def test_a_class_that_the_weights_leave_out_and_nobody_counted_is_said_to_be_not_shown():
+    frame = draws()
+    frame.loc[frame["arm"] == ARMS[1], ["expected", "realised"]] = [0.0, float("nan")]
+    assert "Not shown: no class is drawn" in treatments(draws=frame)
+
+
+def test_a_sampler_that_balances_a_column_shows_what_it_tells_before_and_after(shown):
+    rows = table(shown, "of positives", "of positives drawn")
+    assert [row["class"] for row in rows] == ["mass", "mass", "hernia", "hernia"]
+    assert rows[1] == {
+        "class": "mass", "arm": ARMS[1], "group": "chest_tube: True", "of positives": "90 %", "of negatives": "8.0 %",
+        "of positives drawn": "25 %", "of negatives drawn": "25 %",
+    }  # fmt: skip
+    assert "after balancing, the group no longer tells the class" in words(shown)
+
+
+def test_without_such_a_sampler_nothing_is_said_of_it():
+    assert "Does the group still tell the class?" not in treatments(balance=None)
+
+
 def test_each_arm_that_is_identical_by_construction_is_named_with_its_reason(shown):
     assert "focal γ=2: its loss is control's. Trained and shown beside the others" in words(shown)
-    assert "prior_shift: monotone per class. Not trained anew" in words(shown)
+    assert (
+        "prior_shift: monotone per class. Not trained anew: it takes the weights of control; it stands in the tables "
+        "of calibration only."
+    ) in words(shown)
+
+
+def test_an_arm_whose_base_is_no_arm_was_trained_and_says_what_is_missing():
+    frame = audit()
+    frame.loc[frame["arm"] == "prior_shift", "weights_from"] = ""
+    sentence = "prior_shift: monotone per class. Trained with the loss of {}, which is no arm here, so its AUROC "
+    told = treatments(audit=frame, trained_with={"prior_shift": "ldam"})
+    assert sentence.format("ldam") + "stands nowhere; add ldam to compare it." in words(told)
+    assert "Not trained anew" not in told
+    assert sentence.format("another treatment") in words(treatments(audit=frame))
+
+
+def test_without_an_audit_nobody_knows_whether_an_arm_was_trained():
+    shown = words(treatments(audit=None))
+    assert "prior_shift: monotone per class. It stands in the tables of calibration only." in shown
+
+
+def test_the_noise_of_training_is_said_only_of_arms_that_were_trained(shown):
+    noise = "the same but for the noise of training"
+    assert f"of focal γ=2 {noise}." in words(shown)
+    assert noise not in words(treatments(identical={"prior_shift": "monotone per class"}))
+
+
+def test_notes_on_an_adjustment_stand_below_its_arm():
+    shown = treatments(adjustment_notes={"prior_shift": ("class 'mass': <low>", "moved"), "tau": ("class 'x': high",)})
+    assert "<ul><li>class &#39;mass&#39;: &lt;low&gt;</li><li>moved</li></ul></li>" in shown
+    assert "Notes on adjustments after training tau: class 'x': high" in words(shown.replace("<li>", " "))
+
+
+def test_an_adjustment_without_notes_has_no_list_below(shown):
+    assert "<ul></ul>" not in shown
+    assert "Notes on adjustments" not in shown
 
 
 def test_nothing_is_said_of_identical_arms_where_there_are_none():
@@ -144,7 +208,9 @@ def test_tuning_tells_what_each_arm_got_and_from_how_many_trials(shown):
     assert (row["learning rate"], row["parameter"], row["value"]) == ("0.01", "gamma", "2")
     assert (row["best validation AUROC"], row["trials"], row["at the edge"]) == ("0.720", "3", "yes")
     assert rows["control"]["at the edge"] == "no"
-    assert "every arm had the same 3 trials" in words(shown)
+    assert "Each searched arm had the same 3 trials; prior_shift rests on control and takes what control got." in words(
+        shown
+    )
 
 
 def test_an_arm_at_the_edge_of_its_range_is_named(shown):
@@ -155,8 +221,26 @@ def test_no_arm_at_the_edge_is_said_too():
     assert "No arm sits at the edge of its range." in treatments(tuning=tuning().assign(at_edge=""))
 
 
-def test_an_arm_that_was_not_searched_is_named(shown):
-    assert "prior_shift was not searched" in words(shown)
+def test_every_arm_had_its_trials_where_every_arm_was_searched():
+    assert "Every arm had the same 3 trials." in words(treatments(audit=audit().iloc[:9]))
+
+
+def test_an_arm_that_was_not_searched_is_named():
+    frame = audit()
+    frame.loc[frame["arm"] == "prior_shift", "weights_from"] = ""
+    assert "had the same 3 trials; prior_shift was not searched." in words(treatments(audit=frame))
+
+
+def test_several_arms_may_rest_on_one():
+    frame = audit()
+    shown = treatments(audit=pd.concat([frame, frame.iloc[-1:].assign(arm="temperature")]))
+    assert "prior_shift and temperature rest on control and take what control got." in words(shown)
+
+
+def test_a_learning_rate_has_three_significant_digits_and_a_parameter_all_of_its_own():
+    frame = tuning().replace({"lr": {0.01: 0.000282843}, "value": {2.0: 0.9999}})
+    row = {row["arm"]: row for row in table(treatments(tuning=frame), "best validation AUROC", "trials")}[ARMS[2]]
+    assert (row["learning rate"], row["value"]) == ("0.000283", "0.9999")
 
 
 def test_a_trial_without_a_score_has_its_reason(shown):
@@ -164,7 +248,7 @@ def test_a_trial_without_a_score_has_its_reason(shown):
 
 
 def test_different_numbers_of_trials_are_said():
-    assert "the number of trials differs: control 2, weighted_sampling 3" in treatments(tuning=tuning().iloc[1:])
+    assert "The number of trials differs: control 2, weighted_sampling 3" in treatments(tuning=tuning().iloc[1:])
 
 
 def test_without_tuning_the_common_learning_rate_is_said():

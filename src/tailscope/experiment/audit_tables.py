@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -105,9 +104,7 @@ def balance_table(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:
     return pd.DataFrame(records, columns=["arm", "column", "class", "group", *_BALANCE])
 
 
-def adjustment_notes(
-    folder: ExperimentFolder, config: ExperimentConfig, grid: RunGrid, classes: tuple[str, ...]
-) -> dict[str, tuple[str, ...]]:
+def adjustment_notes(folder: ExperimentFolder, config: ExperimentConfig, grid: RunGrid) -> dict[str, tuple[str, ...]]:
     """Arm to what is to be known of the adjustment of its logits, one sentence each.
 
     What the fits noted is merged over the seeds, and names the seeds where it is not all of them.
@@ -116,7 +113,7 @@ def adjustment_notes(
     for run, arm in grid.arm_of.items():
         record = read_json(folder.run(run) / "run.json")
         for note in (record.get("adjustment") or {}).get("notes", ()):
-            noted[arm].setdefault(_with_name(note, classes), []).append(record["seed"])
+            noted[arm].setdefault(note, []).append(record["seed"])
     found = {
         arm: (*_population(config, arm), *(_with_seeds(note, seeds, grid) for note, seeds in notes.items()))
         for arm, notes in noted.items()
@@ -146,11 +143,6 @@ def _population(config: ExperimentConfig, arm: str) -> tuple[str, ...]:
         f"its probabilities {meant} a population in which every class has the prevalence {treatment.target:g}; "
         "calibration is measured here at the test split's own prevalences",
     )
-
-
-def _with_name(note: str, classes: tuple[str, ...]) -> str:
-    """A note with the class's name in place of its number."""
-    return re.sub(r"^class (\d+):", lambda found: f"class {classes[int(found[1])]!r}:", note)
 
 
 def _with_seeds(note: str, seeds: list[int], grid: RunGrid) -> str:

@@ -57,7 +57,7 @@ def report_content(
         identical={**roles.monotone, **roles.outside},
         calibrated_only=tuple(roles.monotone),
         trained_with=trained_with(config, data.counts, roles.monotone),
-        adjustment_notes=adjustment_notes(folder, config, grids.every, data.classes),
+        adjustment_notes=adjustment_notes(folder, config, grids.every),
         ensembles=_table(folder.path / "ensembles.parquet") if roles.ensembles else None,
         tuning=_table(folder.path / "tuning.parquet"),
         provenance={

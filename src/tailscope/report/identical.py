@@ -49,8 +49,6 @@ def _meaning(content: ReportContent) -> str:
 
 def _other_notes(content: ReportContent) -> tuple[Block, ...]:
     """Notes on arms that adjust their logits and rank anew."""
-    items = tuple(
-        f"{arm}: {note}" for arm, notes in content.adjustment_notes.items() if arm not in content.identical
-        for note in notes
-    )  # fmt: skip
+    others = {arm: notes for arm, notes in content.adjustment_notes.items() if arm not in content.identical}
+    items = tuple(f"{arm}: {note}" for arm, notes in others.items() for note in notes)
     return (Listing(items, "bullets", "Notes on adjustments after training"),) if items else ()

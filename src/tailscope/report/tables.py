@@ -84,10 +84,10 @@ def differences(metric: str, rows: Rows, margin: float, *, is_open: bool) -> Tab
     is_some_identical = any(verdict_kind(row["verdict"]) == "identical" for row in rows)
     identical = " Arms identical by construction stand outside the correction and get no verdict."
     return Table(
-        f"{title}, per class and arm. {_forest(rows)}, grey band ±{decimal(margin, 2)}. SE is the standard error of the "
-        "difference, seed noise its part from seeds alone; detectable is the smallest difference that would be found "
-        "four times out of five after Holm's correction. Undecided means that neither a difference nor equivalence is "
-        f"shown.{identical if is_some_identical else ''}",
+        f"{title}, per class and arm. {_forest(rows)}, grey band ±{decimal(margin, 2)}. SE is the standard error of "
+        "the difference, seed noise its part from seeds alone; detectable is the smallest difference that would be "
+        "found four times out of five after Holm's correction. Undecided means that neither a difference nor "
+        f"equivalence is shown.{identical if is_some_identical else ''}",
         _DIFFERENCE_COLUMNS,
         tuple(_difference(row, scale, margin, notes) for row in rows),
         title=title,
@@ -127,8 +127,8 @@ def alignment(metric: str, method: str, rows: Rows, *, is_open: bool) -> Table:
     title = f"{capital(metric_name(metric))}, {method}"
     return Table(
         f"{title}: agreement of saliency and annotation. {metric_meaning(metric)} Chance is what an uninformed map "
-        f"reaches on the same annotations, excess is value minus chance. {_forest(rows)}. Attainable is the best value that "
-        "any map on this grid can reach: judge a value against it, not against 1.",
+        f"reaches on the same annotations, excess is value minus chance. {_forest(rows)}. Attainable is the best value "
+        "that any map on this grid can reach: judge a value against it, not against 1.",
         ("class", "arm", "value", "chance", "excess", "", "pairs", "patients", "degenerate", "attainable"),
         tuple(
             (
@@ -175,9 +175,9 @@ def units(rows: Rows, *, is_open: bool = True) -> Table:
     scale = common_scale([row[end] for row in rows for end in ("crossfit", "lo", "hi")])
     return Table(
         "Units and concepts. Best unit: matched IoU of the best unit minus its null, chosen on one half of the "
-        f"patients and scored on the other; 0 is chance, 1 a perfect unit. {_forest(rows)}. IoU at a fixed fraction is the "
-        "classical NetDissect score, with the best value it can reach for a concept of this size. Units per 100: units "
-        "active inside the annotation, above the count with other patients' annotations.",
+        f"patients and scored on the other; 0 is chance, 1 a perfect unit. {_forest(rows)}. IoU at a fixed fraction is "
+        "the classical NetDissect score, with the best value it can reach for a concept of this size. Units per 100: "
+        "units active inside the annotation, above the count with other patients' annotations.",
         ("class", "arm", "best unit", "", "IoU, fixed", "attainable", "units per 100", "images", "patients"),
         tuple(
             (

@@ -41,10 +41,10 @@ _METRIC_MEANINGS = {
     "calibration_slope": "1 is right; below 1 the probabilities are too extreme, above 1 too timid.",
     "calibration_intercept": "Shift of the logits; with a slope of 1, 0 is right and below 0 they are too high.",
     "expected_calibration_error": "Gap between stated and observed probability (15 bins of equal mass); low is good.",
-    "sensitivity": "Share of positive images found at the operating point chosen on validation images, where at least "
-    "95 % of the negatives are passed.",
-    "specificity": "Share of negative images passed at the operating point chosen on validation images, where at least "
-    "95 % of the negatives are.",
+    "sensitivity": "Share of positive images above the operating point, which is chosen on validation images (at "
+    "least 95 % specificity there).",
+    "specificity": "Share of negative images not above the operating point, which is chosen on validation images (at "
+    "least 95 % specificity there).",
     "sensitivity_at_half": "Share of positive images with a predicted probability above one half: the arm's own "
     "threshold, which weights, shifts and moved thresholds change.",
     "specificity_at_half": "Share of negative images with a predicted probability of at most one half: the arm's own "
