@@ -112,8 +112,7 @@ def epoch_audit(job: Job, epoch: int, watch: EpochWatch) -> dict[str, Any]:
     if plan.mixing is not None:
         partners = weights_of(plan.mixing.partner_weights, targets, plan.mixing.attributes, job.attributes)
         record["partner"] = _short(_partner_sampling(job, plan.mixing, partners, draws_of(watch.partner_draws)))
-        done = watch.summary()
-        record["mixing"] = mixing_audit(weights, partners, done["pairs"], done["own_pairs"])
+        record["mixing"] = mixing_audit(weights, partners, watch.pairs, watch.own_pairs)
     return record
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tailscope.core import ClassCounts
 from tailscope.experiment.config import ExperimentConfig, TreatmentSection
+from tailscope.treatments import AfterTraining
 
 _ENSEMBLE = "ensemble"
 
@@ -34,12 +35,8 @@ def follow_bases(
     return tuple(done[section.arm] for section in config.treatments)
 
 
-def _trained_as(config: ExperimentConfig, arm: str, counts: ClassCounts) -> str | None:
-    """The arm whose training an arm would repeat, to adjust its logits afterwards."""
-    section = config.treatment(arm)
-    step = section.build()(counts).after_training
-    if step is None or not hasattr(section.build(), "treatment"):
-        return None
+def repeated_arm(config: ExperimentConfig, arm: str, step: AfterTraining) -> str | None:
+    """The arm with the treatment and the training that ``step`` follows in ``arm``; None where it is no arm."""
     name, settings = step.base
     return next(
         (
@@ -50,6 +47,15 @@ def _trained_as(config: ExperimentConfig, arm: str, counts: ClassCounts) -> str 
         ),
         None,
     )
+
+
+def _trained_as(config: ExperimentConfig, arm: str, counts: ClassCounts) -> str | None:
+    """The arm whose training an arm would repeat, to adjust its logits afterwards."""
+    section = config.treatment(arm)
+    step = section.build()(counts).after_training
+    if step is None or not hasattr(section.build(), "treatment"):
+        return None
+    return repeated_arm(config, arm, step)
 
 
 def _resting_on(section: TreatmentSection, base: TreatmentSection) -> TreatmentSection:

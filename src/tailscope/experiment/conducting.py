@@ -13,9 +13,9 @@ from tailscope.core import InputError, Progress, SilentProgress, folder_lock
 from tailscope.experiment.comparing import Comparison, compare_runs, comparison_settings
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.ensembles import compare_ensembles
-from tailscope.experiment.fitting import is_fitted, make_run, trained_network
+from tailscope.experiment.fitting import make_run, trained_network
 from tailscope.experiment.folder import ExperimentFolder, Stage
-from tailscope.experiment.plan import Run, planned_runs
+from tailscope.experiment.plan import Run, is_fitted, planned_runs
 from tailscope.experiment.preparing import Prepared, open_folder, prepare_experiment
 from tailscope.experiment.previewing import require_sound
 from tailscope.experiment.ranking import look_at_performance
@@ -26,7 +26,7 @@ from tailscope.experiment.roles import Roles, roles_of
 from tailscope.experiment.saliency import look_at_alignment, maps_path
 from tailscope.experiment.test_set import Grids, TestSet
 from tailscope.experiment.timing import Timings
-from tailscope.experiment.tuning import tuned_treatments
+from tailscope.experiment.tuning import Search, tuned_treatments
 from tailscope.experiment.units import crossfit_path, layer_path, look_at_units
 from tailscope.report import ReportContent, three_sentences, write_report
 from tailscope.training import remove_state
@@ -93,17 +93,23 @@ def _conduct(
         for note in prepared.notes:
             progress.say(f"note: {note}")
         open_folder(prepared, config, folder, comparison_settings(config.compare))
-    if may_train:
-        _require_sound(config, prepared, folder, progress)
     if config.tune is not None:
+        if may_train and Search(config, prepared.data, folder).missing():
+            require_sound(config, prepared.data, config.arms, progress)
         with timings.stage("tuning"):
             arms = tuned_treatments(config, prepared.data, folder, progress, may_train=may_train)
         config = config.model_copy(update={"treatments": arms})
         prepared = replace(prepared, config=prepared.config.model_copy(update={"treatments": arms}))
     runs = planned_runs(config, prepared.data)
     roles = roles_of(config, prepared.data.counts)
-    if not may_train:
-        _require_fitted(folder, runs)
+    unfinished = [one for one in runs if not is_fitted(folder, one)]
+    if unfinished and not may_train:
+        raise InputError(
+            f"{len(unfinished)} of {len(runs)} runs are not finished, the first is {unfinished[0].name}; "
+            f"finish them: tailscope run {folder.config} --out {folder.path}"
+        )
+    if unfinished:
+        require_sound(config, prepared.data, list(dict.fromkeys(one.arm for one in unfinished)), progress)
     for number, one in enumerate(runs, 1):
         progress.say(f"run {number} of {len(runs)}: {one.name}{' (done)' if is_fitted(folder, one) else ''}")
         with timings.stage("training"):
@@ -119,21 +125,6 @@ def _conduct(
         compare_ensembles(folder, config, test, grids.every)
     with timings.stage("report"):
         return _report(folder, prepared, grids, roles, comparison)
-
-
-def _require_sound(config: ExperimentConfig, prepared: Prepared, folder: ExperimentFolder, progress: Progress) -> None:
-    """Audit the arms that have something to train; tuned arms keep what the audit looks at, but for one setting."""
-    waiting = {one.arm for one in planned_runs(config, prepared.data) if not is_fitted(folder, one)}
-    if waiting:
-        require_sound(config, prepared.data, [arm for arm in config.arms if arm in waiting], progress)
-
-
-def _require_fitted(folder: ExperimentFolder, runs: tuple[Run, ...]) -> None:
-    if unfinished := [one.name for one in runs if not is_fitted(folder, one)]:
-        raise InputError(
-            f"{len(unfinished)} of {len(runs)} runs are not finished, the first is {unfinished[0]}; "
-            f"finish them: tailscope run {folder.config} --out {folder.path}"
-        )
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tailscope.core import ExperimentData, Progress
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.fitting import fresh_network
 from tailscope.experiment.folder import ExperimentFolder
-from tailscope.experiment.plan import planned_runs
+from tailscope.experiment.plan import is_fitted, planned_runs
 from tailscope.experiment.preparing import Prepared, class_table, prepare_experiment, require_same_experiment
 from tailscope.experiment.trials import TRIALS
 from tailscope.experiment.tuning import Search
@@ -72,7 +72,7 @@ def _runs(
             "arm": [run.arm for run in runs],
             "seed": [run.seed for run in runs],
             "run": [run.name if named else "named by the search" for run in runs],
-            "state": ["done" if named and (folder.run(run.name) / "run.json").exists() else "to do" for run in runs],
+            "state": ["done" if named and is_fitted(folder, run) else "to do" for run in runs],
         }
     )
 

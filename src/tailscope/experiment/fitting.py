@@ -27,7 +27,7 @@ from tailscope.experiment.plan import Run, run_hash
 from tailscope.experiment.provenance import hardware, versions
 from tailscope.experiment.twins import finished_twin
 from tailscope.models import MODELS, Network, read_weights, write_weights
-from tailscope.training import Job, fit, predict_adjusted, remove_state, write_tensors
+from tailscope.training import Job, chosen_accelerator, fit, predict_adjusted, remove_state, write_tensors
 from tailscope.treatments import AffineLogits
 
 _PREDICTED = ("val", "test")
@@ -50,18 +50,8 @@ def trained_network(folder: ExperimentFolder, config: ExperimentConfig, data: Ex
     """The network of a finished run, in eval mode, on the accelerator where there is one."""
     network = fresh_network(config, data, run.seed)
     network.module.load_state_dict(read_weights(folder.run(run.name) / "weights.safetensors")[0])
-    network.module.to(chosen_device()).to(memory_format=torch.channels_last).eval()
+    network.module.to(chosen_accelerator("auto")).to(memory_format=torch.channels_last).eval()
     return network
-
-
-def chosen_device() -> str:
-    """CUDA where it is there, else the CPU."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def is_fitted(folder: ExperimentFolder, run: Run) -> bool:
-    """Whether the run is whole; ``run.json`` is written last."""
-    return (folder.run(run.name) / "run.json").exists()
 
 
 def make_run(
@@ -80,7 +70,7 @@ def make_run(
     initial = weights_digest(network)
     plan = config.treatment(run.arm).build()(data.counts)
     job = Job(network, plan, data, config.training_of(run.arm), run.seed)
-    network.module.to(chosen_device()).to(memory_format=torch.channels_last)
+    network.module.to(chosen_accelerator("auto")).to(memory_format=torch.channels_last)
     twin = finished_twin(folder, config, data, run, plan)
     fitted = _adopted(folder, config, job, run, twin) if twin else _trained(folder, config, job, run, progress)
     adjustment = fitted_adjustment(job)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tailscope.core import ExperimentData, digest
 from tailscope.experiment.config import ExperimentConfig, slug
+from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.reading import dump_config
 
 
@@ -24,6 +25,11 @@ class Run:
     arm: str
     seed: int
     name: str
+
+
+def is_fitted(folder: ExperimentFolder, run: Run) -> bool:
+    """Whether the run is whole; ``run.json`` is written last."""
+    return (folder.run(run.name) / "run.json").exists()
 
 
 def planned_runs(config: ExperimentConfig, data: ExperimentData) -> tuple[Run, ...]:

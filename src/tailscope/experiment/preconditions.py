@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tailscope.core import ExperimentData, InputError
 from tailscope.experiment.config import ExperimentConfig
-from tailscope.experiment.fitting import fresh_network
-from tailscope.models import find_head
+from tailscope.models import Network, find_head
 from tailscope.training import Job, batches, learning_rate
-from tailscope.treatments import TrainingFacts, TreatmentPlan, missing_attributes, unmet_requirements
+from tailscope.treatments import TrainingFacts, TreatmentPlan, are_weights, missing_attributes, unmet_requirements
 
 
-def treatment_problems(config: ExperimentConfig, data: ExperimentData, arm: str) -> list[str]:
-    """What stands against an arm, one sentence each; empty if it can be trained."""
+def treatment_problems(config: ExperimentConfig, data: ExperimentData, arm: str, network: Network) -> list[str]:
+    """What stands against an arm on a network like this one, one sentence each; empty if it can be trained."""
     try:
         plan = config.treatment(arm).build()(data.counts)
         if problems := missing_attributes(plan, data.attributes):
             return problems
-        network = fresh_network(config, data, config.seeds[0])
         job = Job(network, plan, data, config.training_of(arm), config.seeds[0])
         if problems := _weight_problems(job):
             return problems
@@ -39,18 +36,13 @@ def _weight_problems(job: Job) -> list[str]:
             ("draw weights", job.draw_weights(stage.plan)),
             ("partners' draw weights", job.partner_weights(stage.plan)),
         )
-        if weights is not None and not _are_weights(weights, job.rows.size)
+        if weights is not None and not are_weights(weights, job.rows.size)
     ]
     return [
         f"its {whose} must be {job.rows.size} finite numbers, one per image, 0 or more and not all 0; got "
         f"{weights.size} from {weights.min():g} to {weights.max():g}: correct the sampler's `sample_weights`"
         for whose, weights in found[:1]
     ]
-
-
-def _are_weights(weights: NDArray[np.float64], count: int) -> bool:
-    is_usable = weights.shape == (count,) and np.isfinite(weights).all() and weights.min() >= 0
-    return bool(is_usable and weights.sum() > 0)
 
 
 def needs_head(plan: TreatmentPlan) -> bool:

@@ -39,7 +39,7 @@ from tailscope.experiment.reading import config_yaml
 from tailscope.experiment.roles import roles_of
 from tailscope.experiment.saliency import annotated_test_pairs
 from tailscope.experiment.tuning import search_problems
-from tailscope.models import CoarseGridWarning, Layer, find_layer
+from tailscope.models import CoarseGridWarning, Layer, Network, find_layer
 from tailscope.stats import ComparisonSettings
 from tailscope.training import require_score
 
@@ -76,8 +76,9 @@ def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progr
     dataset = open_dataset(config)
     with progress.task("reading images", len(dataset.images)) as advance:
         data = prepare(dataset, config.data.view(), config.data.cache or folder.cache, steps(advance))
-    _require_counts(config, data, folder)
-    layers, coarse = _find_layers(config, data)
+    network = fresh_network(config, data, config.seeds[0])
+    _require_counts(config, data, folder, network)
+    layers, coarse = _find_layers(config, data, network)
     grouping = [group_note(data.counts.prevalences)]
     notes = tuple(note for note in (*data.notes, *_cautions(config, data), *grouping, *coarse) if note)
     return Prepared(_with_layers(config, layers), data, layers, notes)
@@ -152,7 +153,7 @@ def steps(advance: Advance) -> Callable[[int, int], None]:
     return progress
 
 
-def _require_counts(config: ExperimentConfig, data: ExperimentData, folder: ExperimentFolder) -> None:
+def _require_counts(config: ExperimentConfig, data: ExperimentData, folder: ExperimentFolder, network: Network) -> None:
     problems = []
     for split in ("train", "val", "test"):
         if not data.rows(split).size:
@@ -162,16 +163,17 @@ def _require_counts(config: ExperimentConfig, data: ExperimentData, folder: Expe
     except InputError as error:
         problems.append(str(error))
     for arm in config.arms:
-        problems += [f"arm {arm!r}: {problem}" for problem in treatment_problems(config, data, arm)]
+        problems += [f"arm {arm!r}: {problem}" for problem in treatment_problems(config, data, arm, network)]
     if not problems:
         roles_of(config, data.counts)
-        problems += search_problems(config, data, folder)
+        problems += search_problems(config, data, folder, network)
     if problems:
         raise DataError(problems)
 
 
-def _find_layers(config: ExperimentConfig, data: ExperimentData) -> tuple[dict[str, Layer], list[str]]:
-    network = fresh_network(config, data, config.seeds[0])
+def _find_layers(
+    config: ExperimentConfig, data: ExperimentData, network: Network
+) -> tuple[dict[str, Layer], list[str]]:
     shape = tuple(network.preprocessing(data.pixels[:1]).shape)
     layers: dict[str, Layer] = {}
     notes: list[str] = []

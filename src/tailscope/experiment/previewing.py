@@ -10,10 +10,10 @@ from typing import Any
 from tailscope.core import ExperimentData, Progress, TrainingError
 from tailscope.experiment.auditing import REMEDY, Initial, failure, initial_logits, is_allowed, planned_audit
 from tailscope.experiment.config import ExperimentConfig
-from tailscope.experiment.fitting import chosen_device, fresh_network
+from tailscope.experiment.fitting import fresh_network
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.preparing import prepare_experiment
-from tailscope.training import Job
+from tailscope.training import Job, chosen_accelerator
 from tailscope.treatments import judge
 
 
@@ -68,7 +68,7 @@ def _audits(
     """Audit arm by arm; all begin from the same network, so it looks at the images once."""
     seed = config.seeds[0]
     network = fresh_network(config, data, seed)
-    network.module.to(chosen_device())
+    network.module.to(chosen_accelerator("auto"))
     initial: Initial | None = None
     with progress.task("auditing what the arms plan", len(arms), "arms") as advance:
         for arm in arms:

@@ -126,5 +126,5 @@ class Grids:
     @classmethod
     def of(cls, runs: tuple[Run, ...], roles: Roles, seeds: tuple[int, ...]) -> Grids:
         """Sort planned runs by role."""
-        every = tuple(dict.fromkeys((*roles.compared, *roles.monotone)))
+        every = (*roles.compared, *roles.monotone)
         return cls(RunGrid.of(runs, every, seeds), RunGrid.of(runs, roles.compared, seeds), roles.outside)

@@ -15,6 +15,7 @@ from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.plan import run_hash
 from tailscope.experiment.preconditions import treatment_problems
 from tailscope.experiment.trials import Trial
+from tailscope.models import Network
 from tailscope.training import Job, fit, remove_state
 
 
@@ -30,12 +31,14 @@ def trial_config(config: ExperimentConfig, arm: str, trial: Trial) -> Experiment
     )
 
 
-def trial_problems(config: ExperimentConfig, data: ExperimentData, arm: str, trial: Trial) -> list[str]:
+def trial_problems(
+    config: ExperimentConfig, data: ExperimentData, arm: str, trial: Trial, network: Network
+) -> list[str]:
     """What stands against a trial, or against the runs that would follow from it; empty if it can be trained."""
     trying = trial_config(config, arm, trial)
-    problems = treatment_problems(trying, data, arm)
+    problems = treatment_problems(trying, data, arm, network)
     if not problems and trying.training != config.training:
-        problems = treatment_problems(trying.model_copy(update={"training": config.training}), data, arm)
+        problems = treatment_problems(trying.model_copy(update={"training": config.training}), data, arm, network)
     return problems
 
 
@@ -92,11 +95,12 @@ class TrialRun:
 
     def _outcome(self, state: Path) -> dict[str, Any]:
         none: dict[str, Any] = {"score": None, "epoch": None}
-        if problems := trial_problems(self.config, self.data, self.arm, self.trial):
-            return {**none, "reason": problems[0]}
         config = trial_config(self.config, self.arm, self.trial)
-        seed, plan = config.seeds[0], config.treatment(self.arm).build()(self.data.counts)
+        seed = config.seeds[0]
         network = fresh_network(config, self.data, seed)
+        if problems := trial_problems(self.config, self.data, self.arm, self.trial, network):
+            return {**none, "reason": problems[0]}
+        plan = config.treatment(self.arm).build()(self.data.counts)
         try:
             job = Job(network, plan, without_test(self.data), config.training_of(self.arm), seed)
             best = fit(job, state).best

@@ -14,6 +14,7 @@ from tailscope.experiment.config import ExperimentConfig, TreatmentSection
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.trial_runs import TrialRun, trial_problems
 from tailscope.experiment.trials import TRIALS, Trial, best_trial, edge_of, trials_of
+from tailscope.models import Network
 
 COLUMNS = ("arm", "trial", "lr", "parameter", "value", "score", "epoch", "selected", "at_edge", "reason")
 
@@ -49,9 +50,9 @@ class Search:
         lr = self.config.training_of(arm).lr
         return trials_of(self.config.treatment(arm), lr, self.config.require_tune().lr_range)
 
-    def problems(self) -> list[str]:
+    def problems(self, network: Network) -> list[str]:
         """Arms of which no trial can be trained, one sentence each."""
-        first = {arm: self._problem(arm) for arm in self.arms}
+        first = {arm: self._problem(arm, network) for arm in self.arms}
         return [
             f"arm {arm!r}: none of its {TRIALS} trials can be trained: {problem}"
             for arm, problem in first.items()
@@ -104,11 +105,11 @@ class Search:
         table = pd.DataFrame(rows)[list(COLUMNS)]
         return table.astype({"value": "float64", "score": "float64", "epoch": "Int64"})
 
-    def _problem(self, arm: str) -> str:
+    def _problem(self, arm: str, network: Network) -> str:
         """What stands against the first trial; empty where any can be trained."""
         first = ""
         for trial in self.trials(arm):
-            problems = trial_problems(self.config, self.data, arm, trial)
+            problems = trial_problems(self.config, self.data, arm, trial, network)
             if not problems:
                 return ""
             first = first or problems[0]
@@ -138,9 +139,11 @@ class Search:
         return f"{chosen} (validation AUROC {score:.3f}){lost}"
 
 
-def search_problems(config: ExperimentConfig, data: ExperimentData, folder: ExperimentFolder) -> list[str]:
+def search_problems(
+    config: ExperimentConfig, data: ExperimentData, folder: ExperimentFolder, network: Network
+) -> list[str]:
     """What stands against the search that was asked for, one sentence each; empty without one."""
-    return [] if config.tune is None else Search(config, data, folder).problems()
+    return [] if config.tune is None else Search(config, data, folder).problems(network)
 
 
 def tuned_treatments(

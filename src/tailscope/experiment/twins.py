@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tailscope.core import ExperimentData
+from tailscope.experiment.bases import repeated_arm
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.folder import ExperimentFolder
-from tailscope.experiment.plan import Run, planned_runs
+from tailscope.experiment.plan import Run, is_fitted, planned_runs
 from tailscope.treatments import TreatmentPlan
 
 
@@ -15,10 +16,6 @@ def finished_twin(
     """The finished run of the same seed and training with the treatment that ``plan`` adjusts after it, if any."""
     if plan.after_training is None:
         return None
-    name, settings = plan.after_training.base
-    for other in planned_runs(config, data):
-        same = other.seed == run.seed and config.treatment(other.arm).is_stated_as({"name": name, **settings})
-        alike = config.training_of(other.arm) == config.training_of(run.arm)
-        if same and alike and (folder.run(other.name) / "run.json").exists():
-            return other
-    return None
+    base = repeated_arm(config, run.arm, plan.after_training)
+    runs = (other for other in planned_runs(config, data) if (other.arm, other.seed) == (base, run.seed))
+    return next((other for other in runs if is_fitted(folder, other)), None)

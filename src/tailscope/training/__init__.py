@@ -8,6 +8,7 @@ only room that imports Lightning Fabric.
 from tailscope.training.audit import EpochWatch
 from tailscope.training.augmentation import apply_views, draw_views
 from tailscope.training.checkpoint import TrainingState, remove_state, write_tensors
+from tailscope.training.devices import chosen_accelerator
 from tailscope.training.job import EpochDraws, Job
 from tailscope.training.loop import fit
 from tailscope.training.order import batches, epoch_draws, process_share
@@ -28,6 +29,7 @@ __all__ = [
     "TrainingState",
     "apply_views",
     "batches",
+    "chosen_accelerator",
     "draw_views",
     "epoch_draws",
     "fit",

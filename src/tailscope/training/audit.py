@@ -13,8 +13,9 @@ from torch import Tensor
 
 from tailscope.core import InputError
 from tailscope.treatments.cells import bce_cells
+from tailscope.treatments.chance import ratio
 from tailscope.treatments.fed_audit import marks
-from tailscope.treatments.gradient_audit import Pulls, norms, pull_table, ratio
+from tailscope.treatments.gradient_audit import Pulls, norms, pull_table
 
 
 class StepDone(TypedDict):
@@ -51,6 +52,8 @@ class EpochWatch:
         draws: (N,) int64: how often each image was drawn.
         partner_draws: (N,) int64: how often each was the partner of a mix-up.
         labelled: (N,) int64: how often the labels of each image were to be fed to the loss.
+        pairs: Pairs of an image and its partner.
+        own_pairs: Those of an image with itself.
 
     Example:
         >>> watch = EpochWatch(("mass",), ("head",), num_images=3)
@@ -71,7 +74,7 @@ class EpochWatch:
         self.draws = np.zeros(num_images, dtype=np.int64)
         self.partner_draws = np.zeros(num_images, dtype=np.int64)
         self.labelled = np.zeros(num_images, dtype=np.int64)
-        self._pairs, self._own_pairs = 0, 0
+        self.pairs, self.own_pairs = 0, 0
         self._steps, self._training_steps = 0, 0
         self._sums: Tensor | None = None  # (4, K): pulls at positives and negatives, and control's
         self._fed: Tensor | None = None  # (2, K): positives as fed, and their marks
@@ -112,7 +115,7 @@ class EpochWatch:
         table = self._table()
         for name, fed in zip(self.classes, self.fed.tolist(), strict=True):
             table["classes"][name]["fed"] = fed
-        mixed = {"pairs": self._pairs, "own_pairs": self._own_pairs} if self._pairs else {}
+        mixed = {"pairs": self.pairs, "own_pairs": self.own_pairs} if self.pairs else {}
         return {
             "steps": self._steps,
             "training_steps": self._training_steps,
@@ -149,8 +152,8 @@ class EpochWatch:
             if "share" not in done:
                 raise InputError("`partners` need their `share`, the λ of the batch: it tells whose labels were fed")
             np.add.at(self.partner_draws, partners, 1)
-            self._pairs += len(rows)
-            self._own_pairs += int(np.sum(rows == partners))
+            self.pairs += len(rows)
+            self.own_pairs += int(np.sum(rows == partners))
             labelled = partners if done["share"] > 0.5 else rows
         np.add.at(self.labelled, labelled, 1)
         return labelled

@@ -77,17 +77,21 @@ class Job:
 
     def draws(self, epoch: int) -> EpochDraws:
         """What one epoch draws: a function of the seed, the epoch and the weights."""
-        plan = self.stage(epoch).plan
-        images = epoch_draws(self.rows.size, self.seed, epoch, self.draw_weights(plan))
-        weights = self.partner_weights(plan)
-        if weights is None:
+        weights, partners = self._weights[self.stages.index(self.stage(epoch))]
+        images = epoch_draws(self.rows.size, self.seed, epoch, weights)
+        if partners is None:
             return EpochDraws(images)
-        return EpochDraws(images, epoch_draws(self.rows.size, child_seed(self.seed, "partners"), epoch, weights))
+        return EpochDraws(images, epoch_draws(self.rows.size, child_seed(self.seed, "partners"), epoch, partners))
 
     def order_digest(self) -> str:
         """Digest of the draws of all epochs, the proof in ``run.json`` that two arms saw the same order."""
         drawn = [self.draws(epoch) for epoch in range(self.settings.epochs)]
         return digest(*(part for one in drawn for part in (one.images, one.partners) if part is not None))
+
+    @cached_property
+    def _weights(self) -> list[tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]]:
+        """Draw weights of the images and of the partners, stage by stage."""
+        return [(self.draw_weights(stage.plan), self.partner_weights(stage.plan)) for stage in self.stages]
 
     @cached_property
     def attributes(self) -> dict[str, NDArray[Any]]:

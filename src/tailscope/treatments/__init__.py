@@ -17,7 +17,7 @@ from tailscope.treatments.combined import Combined
 from tailscope.treatments.cross_entropy import Control, InterWeighted, IntraWeighted
 from tailscope.treatments.decoupled import Decoupled
 from tailscope.treatments.distribution_balanced import DistributionBalanced
-from tailscope.treatments.draws import draws_of
+from tailscope.treatments.draws import are_weights, draws_of
 from tailscope.treatments.drw import Drw
 from tailscope.treatments.effective_number import EffectiveNumber
 from tailscope.treatments.ensemble import Ensemble
@@ -98,6 +98,7 @@ __all__ = [
     "Variant",
     "WarmUp",
     "WeightedSampling",
+    "are_weights",
     "balance_audit",
     "batch_audit",
     "check_limit",

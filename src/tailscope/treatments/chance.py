@@ -14,6 +14,11 @@ LOG_CHANCE = 18.0  # a difference is reported if chance explains it less often t
 _FEWEST_EXPECTED = 5.0  # below this many expected draws, χ² misleads
 
 
+def ratio(value: float, reference: float) -> float:
+    """Their quotient, NaN where the reference is 0."""
+    return value / reference if reference else math.nan
+
+
 def beyond_chance(difference: float, variance: float) -> bool:
     """Whether a count differs too much for chance, by Bernstein's inequality: a z alone misleads for rare events.
 

@@ -26,12 +26,21 @@ def positives_of(targets: NDArray[np.floating], classes: Sequence[str]) -> NDArr
     return np.asarray(targets == 1)
 
 
+def are_weights(weights: NDArray[np.float64], num_images: int) -> bool:
+    """Whether they are draw weights: one finite number per image, 0 or more and not all 0.
+
+    >>> are_weights(np.array([1.0, 0.0]), 2), are_weights(np.array([1.0, 0.0]), 3), are_weights(np.zeros(2), 2)
+    (True, False, False)
+    """
+    is_usable = weights.shape == (num_images,) and np.isfinite(weights).all() and weights.min() >= 0
+    return bool(is_usable and weights.sum() > 0)
+
+
 def probabilities_of(weights: NDArray[np.float64] | None, num_images: int) -> NDArray[np.float64]:
     """(N,) chance of each image per draw; refuses weights that are none."""
     if weights is None:
         return np.full(num_images, 1 / num_images)
-    usable = weights.shape == (num_images,) and np.isfinite(weights).all() and weights.min() >= 0 and weights.sum() > 0
-    if not usable:
+    if not are_weights(weights, num_images):
         raise InputError(
             f"`weights` must be {num_images} finite numbers, one per image, 0 or more and not all 0; "
             f"got shape {weights.shape}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tailscope.core.grouping import GROUPS
+from tailscope.treatments.chance import ratio
 from tailscope.treatments.cross_entropy import WeightedBCE
 
 
@@ -162,11 +162,6 @@ def pulls_of(gradient: Tensor, targets: Tensor) -> Pulls:
     known = targets.cpu()
     positives, negatives = (torch.where(known == side, gradient.abs(), 0).sum(dim=0).numpy() for side in (1, 0))
     return Pulls(positives, negatives)
-
-
-def ratio(value: float, reference: float) -> float:
-    """Their quotient, NaN where the reference is 0."""
-    return value / reference if reference else math.nan
 
 
 def _group(name: str, pulls: Pulls, control: Pulls, groups: Sequence[str]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from tailscope.treatments.chance import (
     count_extremes,
     expected_distinct,
     pattern_chi_square,
+    ratio,
     standard_errors,
     z_scores,
 )
@@ -153,7 +154,7 @@ def _shares(
     own = {
         name: {
             **_share(float(positive[:, c].mean()), float(expected[c, c]), float(realised[c, c]), float(z[c, c])),
-            "inflation_error": _ratio(noise, math.sqrt(float(positive[:, c].sum()))),
+            "inflation_error": ratio(noise, math.sqrt(float(positive[:, c].sum()))),
         }
         for c, name in enumerate(classes)
     }
@@ -175,8 +176,8 @@ def _share(prevalence: float, expected: float, realised: float, z: float) -> dic
         "prevalence": prevalence,
         "expected": expected,
         "realised": realised,
-        "ratio": _ratio(realised, expected),
-        "inflation": _ratio(expected, prevalence),
+        "ratio": ratio(realised, expected),
+        "inflation": ratio(expected, prevalence),
         "z": z,
     }
 
@@ -221,7 +222,3 @@ def _pairs(
         for a, b in zip(first[order], second[order], strict=True)
         if expected[a, b] > 0 or realised[a, b] > 0
     ]
-
-
-def _ratio(value: float, reference: float) -> float:
-    return value / reference if reference else math.nan
