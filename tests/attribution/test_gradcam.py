@@ -164,7 +164,7 @@ def test_a_class_out_of_range_is_refused(classes: list[int]) -> None:
 
 
 def test_images_of_another_shape_are_refused() -> None:
-    with pytest.raises(InputError, match=r"images must be \(B, C, H, W\), B at least 1; got \(3, 64, 64\)"):
+    with pytest.raises(InputError, match=r"images must be floating \(B, C, H, W\), B at least 1; got \(3, 64, 64\)"):
         GradCam()(TinyNet(), images()[0], [0])
 
 

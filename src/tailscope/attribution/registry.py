@@ -20,8 +20,15 @@ class Attribution(Protocol):
         - a class may be asked for twice, and no class gives maps of shape (B, 0, h, w);
         - no hook is left on the module, after success or an error;
         - mode, ``requires_grad``, ``.grad`` and torch's random state are as before, and the images are not changed;
-        - it works under ``torch.no_grad`` as well.
+        - it works under ``torch.no_grad`` as well;
+        - a method that draws random numbers takes a ``seed``; equal seeds give equal maps, and the numbers of an image
+          do not depend on the batch in which it stands.
     """
+
+    @property
+    def shares_passes(self) -> bool:
+        """Whether all classes of an image come at about the cost of one; otherwise ask only for what is needed."""
+        ...
 
     def __call__(self, model: nn.Module, images: Tensor, classes: Sequence[int]) -> Tensor:
         """Explain the logits of the classes.

@@ -185,8 +185,34 @@ class PerformanceLens(_Section):
     """How well the classifier ranks; nothing to set."""
 
 
+class SoundnessSection(_Section):
+    """The checks of each attribution method, on up to ``pairs`` annotated pairs of the first seed of every arm.
+
+    ``permuted_labels`` trains one more network, control's on permuted training labels, to which maps must not be like.
+    """
+
+    pairs: int = Field(24, ge=4)
+    permuted_labels: bool = True
+
+
+class ShortcutSection(_Section):
+    """The shortcut audit: how much saliency lies on what is no finding, and what its removal does to the logits.
+
+    ``confounders`` are names of the data set's extra masks and ``outside_body``; None takes all that there are, an
+    empty list none. Up to ``images`` test images are looked at for each.
+    """
+
+    confounders: tuple[str, ...] | None = None
+    images: int = Field(200, ge=10)
+    removal: bool = True
+
+
 class AlignmentLens(_Section):
-    """Where the classifier looks, relative to what the expert drew."""
+    """Where the classifier looks, relative to what the expert drew.
+
+    ``references`` are maps that know no model, ``untrained`` the network before training; excess over each stands
+    beside the value of every pair. ``soundness`` and ``shortcuts`` are left out where they are null.
+    """
 
     attributions: tuple[Annotated[AttributionSection, BeforeValidator(_named)], ...] = (
         AttributionSection(name="gradcam"),
@@ -196,6 +222,10 @@ class AlignmentLens(_Section):
     )
     layer: str = "auto"
     batch_size: int = Field(64, ge=1)
+    references: tuple[str, ...] = ("centre_gaussian", "class_mean_annotation", "edge", "random")
+    untrained: bool = True
+    soundness: SoundnessSection | None = SoundnessSection()
+    shortcuts: ShortcutSection | None = ShortcutSection()
 
     def pairs(self) -> list[tuple[AttributionSection, MetricSection]]:
         """Every method with every metric."""

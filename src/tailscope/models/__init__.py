@@ -6,10 +6,11 @@ network as it was. May import: ``core``, torch, torchvision, timm, safetensors.
 """
 
 from tailscope.models.checkpoint import Checkpoint, read_weights, write_weights
+from tailscope.models.forms import Layer, form_of
 from tailscope.models.from_timm import Timm
 from tailscope.models.from_torchvision import TorchVision
 from tailscope.models.head import find_head
-from tailscope.models.layers import CoarseGridWarning, Layer, find_layer
+from tailscope.models.layers import CoarseGridWarning, find_layer
 from tailscope.models.network import Network
 from tailscope.models.preprocessing import UNTRAINED_MEAN, UNTRAINED_STD, Preprocessing
 from tailscope.models.registry import MODELS, ModelSource
@@ -34,6 +35,7 @@ __all__ = [
     "TruncatedDenseNetSource",
     "find_head",
     "find_layer",
+    "form_of",
     "frozen_eval",
     "read_weights",
     "tap",

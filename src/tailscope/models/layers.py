@@ -1,4 +1,4 @@
-"""Find the layer to look at: by name, or the last map before the network pools it away."""
+"""Find the layer to look at: by name, or the last one whose maps still reach the logits."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from tailscope.core import InputError
+from tailscope.models.forms import Grid, Layer, form_of, is_shrunk
 from tailscope.models.state import frozen_eval
-from tailscope.models.tapping import require_layer
+from tailscope.models.tapping import require_layer, tap
 
 _POOLING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d)
 _COARSE = 8
@@ -23,35 +24,27 @@ class CoarseGridWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A layer whose output is a stack of maps.
-
-    Args:
-        name: Dotted name in ``module.named_modules()``.
-        channels: Units, C.
-        grid: (h, w) of each map for the example's size.
-    """
-
-    name: str
-    channels: int
-    grid: tuple[int, int]
-
-
-@dataclass(frozen=True)
 class _Output:
     name: str
     tensor: Tensor
     is_map: bool
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.tensor.shape)
+
 
 def find_layer(
     module: nn.Module, example: Tensor | tuple[int, ...], layer: str = "auto", *, coarse: int = _COARSE
 ) -> Layer:
-    """The layer called ``layer``, or the network's last spatial map.
+    """The layer called ``layer``, or the last one whose maps reach the logits.
 
-    ``auto`` is the outermost layer that gives the last output (B, C, h, w) with more than one cell, pooling and
-    identity layers left out. One forward pass in eval mode finds it; the module and torch's random state are left as
-    they were.
+    ``auto`` is the outermost layer that gives the last map of more than one cell, channels first or last, pooling and
+    identity layers left out. Where the network goes on with tokens (a vision transformer), it is the last layer of the
+    full width whose patch tokens the logits depend on: the last block of a network with a class token hands on its
+    patch tokens to nobody, so that for those it is the norm before the last attention. Grid and number of prefix
+    tokens are derived from the patch embedding's map. One forward pass in eval mode finds the layer (two, and a
+    backward pass, for tokens); the module and torch's random state are left as they were.
 
     Args:
         module: The network.
@@ -61,7 +54,7 @@ def find_layer(
 
     Raises:
         UnknownNameError: The network has no layer of this name.
-        InputError: The layer gives no map (tokens, a vector, channels last), does not run, or ``auto`` finds none.
+        InputError: The layer gives neither maps nor tokens of the patches, does not run, or ``auto`` finds none.
 
     Warns:
         CoarseGridWarning: Fewer than ``coarse`` rows or columns.
@@ -69,16 +62,15 @@ def find_layer(
     Example:
         >>> network = nn.Sequential(nn.Conv2d(1, 5, 3, stride=2, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         >>> find_layer(network, (1, 32, 16))
-        Layer(name='0', channels=5, grid=(16, 8))
+        Layer(name='0', channels=5, grid=(16, 8), form='maps', prefix=0)
     """
     layers = dict(module.named_modules())
     if layer != "auto":
         require_layer(layers, layer)
-    outputs = _run(module, layers, _as_batch(module, example))
-    output = _last_map(outputs) if layer == "auto" else _named(outputs, layer)
-    _refuse_channels_last(module, output)
-    _, channels, *grid = output.tensor.shape
-    found = Layer(output.name, channels, (grid[0], grid[1]))
+    images = _as_batch(module, example)
+    image = (int(images.shape[2]), int(images.shape[3]))
+    outputs = _run(module, layers, images)
+    found = _last(module, outputs, images) if layer == "auto" else _named(outputs, layer, image)
     if min(found.grid) < coarse:
         message = (
             f"the grid of layer {found.name!r} is {found.grid[0]} × {found.grid[1]}, coarser than {coarse} × {coarse}: "
@@ -102,12 +94,12 @@ def _as_batch(module: nn.Module, example: Tensor | tuple[int, ...]) -> Tensor:
 def _run(module: nn.Module, layers: dict[str, nn.Module], images: Tensor) -> list[_Output]:
     """Every tensor that a layer gave, in order of completion."""
     outputs: list[_Output] = []
+    image = (int(images.shape[2]), int(images.shape[3]))
 
     def record(name: str, part: nn.Module, given: tuple[object, ...], output: object) -> None:
         if isinstance(output, Tensor):
             passed_on = any(output is value for value in given) or isinstance(part, _POOLING)
-            spatial = output.ndim == 4 and output.shape[2] * output.shape[3] > 1
-            outputs.append(_Output(name, output, spatial and not passed_on))
+            outputs.append(_Output(name, output, not passed_on and _is_spatial(name, tuple(output.shape), image)))
 
     with ExitStack() as stack:
         for name, part in layers.items():
@@ -120,42 +112,73 @@ def _run(module: nn.Module, layers: dict[str, nn.Module], images: Tensor) -> lis
     return outputs
 
 
+def _is_spatial(name: str, shape: tuple[int, ...], image: Grid) -> bool:
+    if len(shape) != 4:
+        return False
+    rows, columns = form_of(name, shape, image, None).grid
+    return rows * columns > 1
+
+
 @contextmanager
 def _same_random_state(device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 
 
-def _last_map(outputs: list[_Output]) -> _Output:
-    last = max((place for place, output in enumerate(outputs) if output.is_map and output.name), default=None)
+def _last(module: nn.Module, outputs: list[_Output], images: Tensor) -> Layer:
+    image = (int(images.shape[2]), int(images.shape[3]))
+    maps = [place for place, output in enumerate(outputs) if output.is_map and output.name]
+    # The heads of an attention layer give (B, heads, N, d), which is a map of no image.
+    fitting = [place for place in maps if is_shrunk(image, form_of("", outputs[place].shape, image, None).grid)]
+    last = max(fitting or maps, default=None)
     if last is None:
         raise InputError("the network gives no map (B, C, h, w) of more than one cell; use larger images")
-    tokens = [output.name for output in outputs[last + 1 :] if output.tensor.ndim == 3 and output.tensor.shape[1] > 1]
-    if tokens:
-        raise InputError(
-            f"the network goes on with tokens after its last map ({tokens[-1]!r} gives (B, tokens, C)), which is not "
-            "supported; name a layer that gives maps (B, C, h, w), or choose a convolutional network"
-        )
-    return outputs[last]
+    grid = form_of("", outputs[last].shape, image, None).grid
+    tokens = [output for output in outputs[last + 1 :] if len(output.shape) == 3 and output.shape[1] > 1]
+    if not tokens:
+        return form_of(outputs[last].name, outputs[last].shape, image, None)
+    full = [output.name for output in tokens if output.name and output.shape[1:] == tokens[-1].shape[1:]]
+    form_of(tokens[-1].name, tokens[-1].shape, image, grid)  # refuses tokens that are fewer than the patches
+    return form_of(_last_in_use(module, full, images, grid), tokens[-1].shape, image, grid)
 
 
-def _named(outputs: list[_Output], name: str) -> _Output:
-    mine = [output for output in outputs if output.name == name]
+def _last_in_use(module: nn.Module, names: list[str], images: Tensor, grid: Grid) -> str:
+    """The last of some token layers on whose patch tokens the logits depend.
+
+    The test looks at the input of the head, the last linear layer without tokens, because a head may start at zero,
+    and weighs its values unequally, because those of a layer norm always add up to the same.
+    """
+    given: list[Tensor] = []
+    heads = [part for part in module.modules() if isinstance(part, nn.Linear)]
+    with ExitStack() as stack:
+        for head in heads:
+            hook = head.register_forward_pre_hook(lambda _, args: given.append(args[0]))
+            stack.callback(hook.remove)
+        stack.enter_context(_same_random_state(images.device))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(frozen_eval(module))
+        taps = stack.enter_context(tap(module, names, unify=False))
+        logits = module(images.detach().clone().requires_grad_())
+        features = next((value for value in reversed(given) if value.ndim == 2), logits)
+        tensors = [taps[name] for name in names]
+        weights = torch.linspace(1.0, 2.0, features.numel(), dtype=features.dtype, device=features.device).cos()
+        gradients = torch.autograd.grad((features.flatten() * weights).sum(), tensors, allow_unused=True)
+    patches = grid[0] * grid[1]
+    used = [
+        name
+        for name, gradient in zip(names, gradients, strict=True)
+        if gradient is not None and bool(gradient[:, -patches:].abs().sum() > 0)
+    ]
+    if not used:
+        raise InputError("the logits depend on no layer of patch tokens; name a layer")
+    return used[-1]
+
+
+def _named(outputs: list[_Output], name: str, image: Grid) -> Layer:
+    mine = [place for place, output in enumerate(outputs) if output.name == name]
     if not mine:
         raise InputError(f"layer {name!r} gives no tensor in a forward pass; choose a layer that runs and gives one")
-    if mine[-1].tensor.ndim != 4:
-        raise InputError(
-            f"layer {name!r} must give maps (B, C, h, w); got the shape {tuple(mine[-1].tensor.shape)}: "
-            "choose a layer before pooling or flattening (tokens are not supported)"
-        )
-    return mine[-1]
-
-
-def _refuse_channels_last(module: nn.Module, output: _Output) -> None:
-    """Timm states the width of the last map; found on the last axis only, the maps are (B, h, w, C)."""
-    width = getattr(module, "num_features", None)
-    if width == output.tensor.shape[-1] != output.tensor.shape[1]:
-        raise InputError(
-            f"layer {output.name!r} must give maps (B, C, h, w); got {tuple(output.tensor.shape)} with the channels "
-            "last, which is not supported: choose another network"
-        )
+    before = [output.shape for output in outputs[: mine[-1]] if output.is_map]
+    grids = [grid for shape in before if is_shrunk(image, grid := form_of("", shape, image, None).grid)]
+    return form_of(name, outputs[mine[-1]].shape, image, grids[-1] if grids else None)

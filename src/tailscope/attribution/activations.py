@@ -1,0 +1,101 @@
+"""The maps of one layer and how the logits follow from them: what the whole CAM family reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tailscope.attribution.asking import asking, require_gradients, require_images, require_logits
+from tailscope.core import InputError
+from tailscope.models import Layer, find_layer, form_of, tap
+
+At = Literal["output", "input"]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerMaps:
+    """One forward pass, read at one layer.
+
+    Args:
+        layer: Name, grid and form of what was read.
+        activations: (B, C, h, w), detached; after the ReLU that follows the layer, where there is one.
+        output: What was read as the network handed it on, a leaf of autograd's record.
+        logits: (B, K), attached to ``output``.
+    """
+
+    layer: Layer
+    activations: Tensor
+    output: Tensor
+    logits: Tensor
+
+    def gradient(self, index: int) -> Tensor:
+        """∂x_index/∂A of every image, (B, C, h, w): images are independent in eval mode, so one pass serves all.
+
+        Raises:
+            InputError: The logit does not depend on the layer.
+        """
+        (gradient,) = torch.autograd.grad(
+            self.logits[:, index].sum(), self.output, retain_graph=True, allow_unused=True
+        )
+        if gradient is None:
+            raise InputError(f"no logit depends on what layer {self.layer.name!r} gave last; choose another layer")
+        return self.layer.maps(gradient)
+
+
+@contextmanager
+def layer_maps(
+    model: nn.Module, images: Tensor, classes: Sequence[int], layer: str, at: At = "output"
+) -> Iterator[LayerMaps]:
+    """Run the network once on a batch and read one layer; autograd's record begins there.
+
+    So a backward pass never enters the layers before it. For tokens, ``activations`` are those of the patches alone.
+
+    Args:
+        model: The network; it is left as it was.
+        images: (B, C, H, W).
+        classes: The question, for the checks.
+        layer: Dotted name, or ``"auto"``, found anew by a pass of the first image alone.
+        at: The layer's output, or its input.
+
+    Raises:
+        UnknownNameError: The model has no such layer.
+        InputError: Images, classes or logits are wrong, the layer gives no map, or no logit depends on it.
+    """
+    require_images(images)
+    images = images.detach()
+    found = find_layer(model, images[:1], layer, coarse=_coarse(layer))
+    with ExitStack() as stack:
+        stack.enter_context(asking(model, gradients=True))
+        taps = stack.enter_context(tap(model, [found.name], at=at, cut=True))
+        logits = model(images)
+        require_logits(logits, classes)
+        require_gradients(logits, f"layer {found.name!r}")
+        output = taps[found.name]
+        if at == "input":
+            image = (int(images.shape[2]), int(images.shape[3]))
+            found = form_of(found.name, tuple(output.shape), image, found.grid if found.form == "tokens" else None)
+        yield LayerMaps(found, found.maps(output.detach()), output, logits)
+
+
+def weighted_sum(weights: Sequence[Tensor], activations: Tensor) -> Tensor:
+    """One weight (B, C) per class, and activations (B, C, h, w), to maps (B, K, h, w) float32."""
+    empty = activations.new_zeros(len(activations), 0, activations.shape[1])
+    whole = torch.stack(tuple(weights), dim=1) if weights else empty
+    return torch.einsum("bkc,bchw->bkhw", whole, activations).to(torch.float32)
+
+
+def stacked(maps: Sequence[Tensor], like: Tensor) -> Tensor:
+    """One (B, h, w) per class to (B, K, h, w) float32; with no class, (B, 0, h, w) on the grid of ``like``."""
+    if not maps:
+        return like.new_zeros(len(like), 0, *like.shape[-2:], dtype=torch.float32)
+    return torch.stack([one.to(torch.float32) for one in maps], dim=1)
+
+
+def _coarse(layer: str) -> int:
+    """Warn of a coarse grid only where the user did not choose the layer."""
+    return 8 if layer == "auto" else 0
