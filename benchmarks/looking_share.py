@@ -17,7 +17,7 @@ import torch
 
 from tailscope.core import SilentProgress
 from tailscope.data import DATASETS, DataSettings, prepare
-from tailscope.experiment.config import AlignmentLens, DissectionLens
+from tailscope.experiment.lens_config import AlignmentLens, DissectionLens
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.plan import Run
 from tailscope.experiment.saliency import look_at_alignment

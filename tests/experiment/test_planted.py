@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from tailscope.core import ExperimentData, SilentProgress
-from tailscope.experiment.config import DissectionLens
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.lens_config import DissectionLens
 from tailscope.experiment.plan import Run
 from tailscope.experiment.units import look_at_units, read_crossfits
 from tailscope.models import Network, Preprocessing

@@ -29,6 +29,7 @@ from tailscope.core.errors import (
 )
 from tailscope.core.geometry import Placement, decode_rle, encode_rle, rasterise
 from tailscope.core.grouping import GROUPS, Group, class_groups, group_note
+from tailscope.core.growing import GrowingArray
 from tailscope.core.progress import Advance, Progress, SilentProgress
 from tailscope.core.records import (
     ANNOTATION_COLUMNS,
@@ -60,6 +61,7 @@ __all__ = [
     "Estimate",
     "ExperimentData",
     "Group",
+    "GrowingArray",
     "InputError",
     "LeakageError",
     "LockedError",

@@ -7,23 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from tailscope.alignment import METRICS
-from tailscope.attribution import ATTRIBUTIONS
 from tailscope.core import InputError
 from tailscope.data import DATASETS, DataSettings, SplitSettings
+from tailscope.experiment.lens_config import Lenses
+from tailscope.experiment.sections import OpenSection, Section, named
 from tailscope.models import MODELS
 from tailscope.training import TrainingSettings
 from tailscope.treatments import TREATMENTS, ImbalanceTreatment
-
-_OVERLAPS = ("iou", "ior", "iobb")
-_DEFAULT_METRICS = ("mass_inside", "pointing_game", "iobb", "ior", "iou", "iou_at_area")
-
-
-def _named(value: Any) -> Any:
-    """A bare name stands for a choice without settings."""
-    return {"name": value} if isinstance(value, str) else value
 
 
 def _stated(value: Any) -> str:
@@ -53,27 +45,12 @@ def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else value
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _OpenSection(BaseModel):
-    """A section whose further keys are the settings of the choice that it names."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of the named choice."""
-        return dict(self.model_extra or {})
-
-
-class DataSection(_Section):
+class DataSection(Section):
     """Which images and labels; ``args`` are the settings of the source."""
 
     source: str
     root: Path | None = None
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = Field(default_factory=dict)
     cache: Path | None = None
     image_size: Annotated[tuple[int, int], BeforeValidator(_pair)] = (224, 224)
     resize: Literal["stretch", "pad"] = "stretch"
@@ -105,7 +82,7 @@ class DataSection(_Section):
         )
 
 
-class ModelSection(_OpenSection):
+class ModelSection(OpenSection):
     """Which network. Keys beyond ``source`` are its settings, such as name, pretrained and args."""
 
     source: str = "timm"
@@ -116,7 +93,7 @@ class ModelSection(_OpenSection):
         return self
 
 
-class TreatmentSection(_OpenSection):
+class TreatmentSection(OpenSection):
     """One arm. Keys beyond these are settings of the treatment.
 
     ``label`` names the arm; ``lr`` is its own peak learning rate, in place of ``training.lr``.
@@ -145,123 +122,10 @@ class TreatmentSection(_OpenSection):
 
     def is_stated_as(self, choice: Any) -> bool:
         """Whether a part's choice (a bare name, or name and settings) states the same treatment."""
-        return bool({"name": self.name, **self.settings} == _named(choice))
+        return bool({"name": self.name, **self.settings} == named(choice))
 
 
-class AttributionSection(_OpenSection):
-    """One attribution method with its settings."""
-
-    name: str
-
-    @model_validator(mode="after")
-    def _method_exists(self) -> AttributionSection:
-        ATTRIBUTIONS.build(self.name, **self.settings)
-        return self
-
-
-class MetricSection(_OpenSection):
-    """One alignment metric with its settings."""
-
-    name: str
-
-    @model_validator(mode="after")
-    def _metric_exists(self) -> MetricSection:
-        METRICS.build(self.name, **self.settings)
-        if self.name in _OVERLAPS and self.settings.get("variant") == "as_published":
-            raise ValueError(
-                f"{self.name!r} as_published reads maps that are already scaled to [0, 1], and the lens keeps maps as "
-                "they are; leave the variant out here, and use that form from Python"
-            )
-        return self
-
-    @property
-    def key(self) -> str:
-        """The metric with its stated settings, as it stands in the tables."""
-        stated = ",".join(f"{key}={value}" for key, value in sorted(self.settings.items()))
-        return f"{self.name}[{stated}]" if stated else self.name
-
-
-class PerformanceLens(_Section):
-    """How well the classifier ranks; nothing to set."""
-
-
-class SoundnessSection(_Section):
-    """The checks of each attribution method, on up to ``pairs`` annotated pairs of the first seed of every arm.
-
-    ``permuted_labels`` trains one more network, control's on permuted training labels, to which maps must not be like.
-    """
-
-    pairs: int = Field(24, ge=4)
-    permuted_labels: bool = True
-
-
-class ShortcutSection(_Section):
-    """The shortcut audit: how much saliency lies on what is no finding, and what its removal does to the logits.
-
-    ``confounders`` are names of the data set's extra masks and ``outside_body``; None takes all that there are, an
-    empty list none. Up to ``images`` test images are looked at for each.
-    """
-
-    confounders: tuple[str, ...] | None = None
-    images: int = Field(200, ge=10)
-    removal: bool = True
-
-
-class AlignmentLens(_Section):
-    """Where the classifier looks, relative to what the expert drew.
-
-    ``references`` are maps that know no model, ``untrained`` the network before training; excess over each stands
-    beside the value of every pair. ``soundness`` and ``shortcuts`` are left out where they are null.
-    """
-
-    attributions: tuple[Annotated[AttributionSection, BeforeValidator(_named)], ...] = (
-        AttributionSection(name="gradcam"),
-    )
-    metrics: tuple[Annotated[MetricSection, BeforeValidator(_named)], ...] = tuple(
-        MetricSection(name=name) for name in _DEFAULT_METRICS
-    )
-    layer: str = "auto"
-    batch_size: int = Field(64, ge=1)
-    references: tuple[str, ...] = ("centre_gaussian", "class_mean_annotation", "edge", "random")
-    untrained: bool = True
-    soundness: SoundnessSection | None = SoundnessSection()
-    shortcuts: ShortcutSection | None = ShortcutSection()
-
-    def pairs(self) -> list[tuple[AttributionSection, MetricSection]]:
-        """Every method with every metric."""
-        return [(method, metric) for method in self.attributions for metric in self.metrics]
-
-    @model_validator(mode="after")
-    def _each_once(self) -> AlignmentLens:
-        chosen = {
-            "attributions": [method.name for method in self.attributions],
-            "metrics": [metric.key for metric in self.metrics],
-        }
-        for what, names in chosen.items():
-            if repeated := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"`{what}` holds {repeated[0]!r} twice; evidence and findings name each once")
-            if not names:
-                raise ValueError(f"`{what}` is empty; name at least one, or set the lens to null")
-        return self
-
-
-class DissectionLens(_Section):
-    """What single units respond to."""
-
-    layer: str = "auto"
-    top_fraction: float = Field(0.005, gt=0, lt=0.5)
-    batch_size: int = Field(64, ge=1)
-
-
-class Lenses(_Section):
-    """The ways of looking at each run; a lens that is null is left out."""
-
-    performance: PerformanceLens = PerformanceLens()
-    alignment: AlignmentLens | None = AlignmentLens()
-    dissection: DissectionLens | None = DissectionLens()
-
-
-class CompareSection(_Section):
+class CompareSection(Section):
     """How arms are compared with control."""
 
     control: str = "control"
@@ -271,7 +135,7 @@ class CompareSection(_Section):
     seed: int = Field(0, ge=0)
 
 
-class AuditSection(_Section):
+class AuditSection(Section):
     """What happens when the audit finds that a treatment does not do what it says.
 
     ``allow`` names arms that go on although their audit fails; the report shows the verdict.
@@ -280,7 +144,7 @@ class AuditSection(_Section):
     allow: tuple[str, ...] = ()
 
 
-class TuneSection(_Section):
+class TuneSection(Section):
     """The same small search for every arm before its runs, scored on the validation split.
 
     ``epochs`` is the budget of a trial, by default that of a run; ``seed`` is none of ``seeds``; learning rates are
@@ -292,13 +156,13 @@ class TuneSection(_Section):
     lr_range: float = Field(4.0, gt=1, le=1000)
 
 
-class ExperimentConfig(_Section):
+class ExperimentConfig(Section):
     """An experiment: data set × model × imbalance treatments × seeds × lenses."""
 
     name: str = Field("experiment", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     data: DataSection
     model: ModelSection
-    treatments: tuple[Annotated[TreatmentSection, BeforeValidator(_named)], ...] = Field(min_length=1)
+    treatments: tuple[Annotated[TreatmentSection, BeforeValidator(named)], ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     lenses: Lenses = Lenses()

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tailscope.alignment import METRICS, AlignmentMetric, score_pairs
 from tailscope.attribution import ATTRIBUTIONS, Attribution
 from tailscope.core import Advance, ExperimentData, Progress, write_array
-from tailscope.experiment.config import AlignmentLens, AttributionSection
 from tailscope.experiment.folder import ExperimentFolder, write_evidence
+from tailscope.experiment.lens_config import AlignmentLens, AttributionSection
 from tailscope.experiment.plan import Run
 from tailscope.models import Network
 from tailscope.training import image_batches

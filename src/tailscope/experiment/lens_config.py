@@ -1,0 +1,127 @@
+"""The lenses of a configuration: which there are, and what each can be told."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from tailscope.alignment import METRICS
+from tailscope.attribution import ATTRIBUTIONS
+from tailscope.experiment.sections import OpenSection, Section, named
+
+_OVERLAPS = ("iou", "ior", "iobb")
+_DEFAULT_METRICS = ("mass_inside", "pointing_game", "iobb", "ior", "iou", "iou_at_area")
+
+
+class AttributionSection(OpenSection):
+    """One attribution method with its settings."""
+
+    name: str
+
+    @model_validator(mode="after")
+    def _method_exists(self) -> AttributionSection:
+        ATTRIBUTIONS.build(self.name, **self.settings)
+        return self
+
+
+class MetricSection(OpenSection):
+    """One alignment metric with its settings."""
+
+    name: str
+
+    @model_validator(mode="after")
+    def _metric_exists(self) -> MetricSection:
+        METRICS.build(self.name, **self.settings)
+        if self.name in _OVERLAPS and self.settings.get("variant") == "as_published":
+            raise ValueError(
+                f"{self.name!r} as_published reads maps that are already scaled to [0, 1], and the lens keeps maps as "
+                "they are; leave the variant out here, and use that form from Python"
+            )
+        return self
+
+    @property
+    def key(self) -> str:
+        """The metric with its stated settings, as it stands in the tables."""
+        stated = ",".join(f"{key}={value}" for key, value in sorted(self.settings.items()))
+        return f"{self.name}[{stated}]" if stated else self.name
+
+
+class PerformanceLens(Section):
+    """How well the classifier ranks; nothing to set."""
+
+
+class SoundnessSection(Section):
+    """The checks of each attribution method, on up to ``pairs`` annotated pairs of the first seed of every arm.
+
+    ``permuted_labels`` trains one more network, control's on permuted training labels, to which maps must not be like.
+    """
+
+    pairs: int = Field(24, ge=4)
+    permuted_labels: bool = True
+
+
+class ShortcutSection(Section):
+    """The shortcut audit: how much saliency lies on what is no finding, and what its removal does to the logits.
+
+    ``confounders`` are names of the data set's extra masks and ``outside_body``; None takes all that there are, an
+    empty list none. Up to ``images`` test images are looked at for each.
+    """
+
+    confounders: tuple[str, ...] | None = None
+    images: int = Field(200, ge=10)
+    removal: bool = True
+
+
+class AlignmentLens(Section):
+    """Where the classifier looks, relative to what the expert drew.
+
+    ``references`` are maps that know no model, ``untrained`` the network before training; excess over each stands
+    beside the value of every pair. ``soundness`` and ``shortcuts`` are left out where they are null.
+    """
+
+    attributions: tuple[Annotated[AttributionSection, BeforeValidator(named)], ...] = (
+        AttributionSection(name="gradcam"),
+    )
+    metrics: tuple[Annotated[MetricSection, BeforeValidator(named)], ...] = tuple(
+        MetricSection(name=name) for name in _DEFAULT_METRICS
+    )
+    layer: str = "auto"
+    batch_size: int = Field(64, ge=1)
+    references: tuple[str, ...] = ("centre_gaussian", "class_mean_annotation", "edge", "random")
+    untrained: bool = True
+    soundness: SoundnessSection | None = SoundnessSection()
+    shortcuts: ShortcutSection | None = ShortcutSection()
+
+    def pairs(self) -> list[tuple[AttributionSection, MetricSection]]:
+        """Every method with every metric."""
+        return [(method, metric) for method in self.attributions for metric in self.metrics]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> AlignmentLens:
+        chosen = {
+            "attributions": [method.name for method in self.attributions],
+            "metrics": [metric.key for metric in self.metrics],
+        }
+        for what, names in chosen.items():
+            if repeated := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"`{what}` holds {repeated[0]!r} twice; evidence and findings name each once")
+            if not names:
+                raise ValueError(f"`{what}` is empty; name at least one, or set the lens to null")
+        return self
+
+
+class DissectionLens(Section):
+    """What single units respond to."""
+
+    layer: str = "auto"
+    top_fraction: float = Field(0.005, gt=0, lt=0.5)
+    batch_size: int = Field(64, ge=1)
+
+
+class Lenses(Section):
+    """The ways of looking at each run; a lens that is null is left out."""
+
+    performance: PerformanceLens = PerformanceLens()
+    alignment: AlignmentLens | None = AlignmentLens()
+    dissection: DissectionLens | None = DissectionLens()
