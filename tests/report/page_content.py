@@ -100,6 +100,79 @@ def alignment(arms=ARMS):
     return pd.DataFrame(rows)
 
 
+def references(arms=ARMS):
+    return pd.DataFrame(
+        [
+            {"class": name, "arm": arm, "method": "gradcam", "reference": reference, "excess": 0.05 + 0.01 * number}
+            for name in ("macro", "mass", "hernia")
+            for arm in arms
+            for number, reference in enumerate(("untrained", "edge", "class_mean_annotation"))
+        ]
+    )
+
+
+def sizes(arms=ARMS):
+    return pd.DataFrame(
+        [
+            {
+                "arm": arm, "method": "gradcam", "size": size, "area": area, "value": area + 0.1, "reference": area,
+                "excess": 0.1, "n": 40,
+            }
+            for size, area in (("large", 0.2), ("medium", 0.05), ("small", 0.01))
+            for arm in arms
+        ]
+    )  # fmt: skip
+
+
+def localization(arms=ARMS):
+    return pd.DataFrame(
+        [
+            {
+                "class": name, "arm": arm, "method": "gradcam", "overlap": overlap, "at": at, "value": 0.9 - at,
+                "reference": 0.4 - 0.4 * at,
+            }
+            for name in ("macro", "mass")
+            for arm in arms
+            for overlap, limits in (("iou", (0.1, 0.3, 0.5, 0.7)), ("iobb", (0.1, 0.25, 0.5, 0.75, 0.9)))
+            for at in limits
+        ]
+    )  # fmt: skip
+
+
+def shortcuts(arms=ARMS):
+    rows = []
+    for confounder in ("chest_tube", "outside_body"):
+        for name, _, n in CLASSES:
+            for arm in arms:
+                is_shortcut = (confounder, name, arm) == ("chest_tube", "mass", arms[1])
+                removal = {"removal": 0.8 if is_shortcut else 0.01, "removal_lo": 0.0, "removal_hi": 0.9}
+                if confounder == "outside_body":
+                    removal = dict.fromkeys(removal, np.nan)
+                rows.append(
+                    {
+                        "class": name, "confounder": confounder, "arm": arm, "share": 0.4 if is_shortcut else 0.05,
+                        "chance": 0.04, "excess": 0.36 if is_shortcut else 0.01, "lo": 0.0, "hi": 0.4, **removal,
+                        "verdict": "shortcut" if is_shortcut else "none found", "n": n // 6,
+                    }
+                )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def soundness(arms=ARMS):
+    checks = (("class discriminative", 0.9), ("parameters randomised", 0.5))
+    return pd.DataFrame(
+        [
+            {
+                "method": method, "check": check, "arm": arm, "value": value, "lo": value - 0.1, "hi": value + 0.1,
+                "limit": limit, "n": 24, "verdict": "fails" if value > limit else "sound", "sentence": "said so",
+            }
+            for method, value in (("gradcam", 0.2), ("eigencam", 1.0))
+            for check, limit in checks
+            for arm in arms
+        ]
+    )  # fmt: skip
+
+
 def units(arms=ARMS):
     rows = [
         {
@@ -253,6 +326,11 @@ def build(**changes):
         findings=findings(),
         hidden=hidden(),
         alignment=alignment(),
+        references=references(),
+        sizes=sizes(),
+        localization=localization(),
+        shortcuts=shortcuts(),
+        soundness=soundness(),
         units=units(),
         layers=layers(),
         history=history(),

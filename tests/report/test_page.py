@@ -14,7 +14,8 @@ from tailscope.core import InputError, generator
 from tailscope.report import GalleryCase, GalleryView, ReportContent, render, write_report
 
 SECTIONS = (
-    "found", "data", "treatments", "performance", "alignment", "units", "hidden", "gallery", "provenance", "glossary",
+    "found", "data", "treatments", "performance", "alignment", "shortcuts", "instrument", "units",
+    "hidden", "gallery", "provenance", "glossary",
 )  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def test_the_policy_admits_exactly_the_script_of_the_page(page):
 
 def test_every_figure_has_a_caption_that_says_how_to_read_it(page):
     captions = texts(page, "figcaption")
-    assert len(captions) == page.count("<figure") == 8 + len(CLASSES)
+    assert len(captions) == page.count("<figure") == 11 + len(CLASSES)
     assert all(len(caption) > 60 for caption in captions)
 
 
@@ -105,6 +106,11 @@ def test_what_is_missing_is_explained():
         "findings",
         "hidden",
         "alignment",
+        "references",
+        "sizes",
+        "localization",
+        "shortcuts",
+        "soundness",
         "units",
         "layers",
         "history",
@@ -126,7 +132,7 @@ def test_any_one_table_may_be_missing(field, page):
 
 def test_a_table_without_rows_is_the_same_as_none():
     tables = [field.name for field in dataclasses.fields(ReportContent) if "DataFrame" in str(field.type)]
-    assert len(tables) == 14
+    assert len(tables) == 19
     assert render(dataclasses.replace(EMPTY, **{name: pd.DataFrame() for name in tables})) == render(EMPTY)
 
 
@@ -189,7 +195,7 @@ def test_without_intervals_no_caption_speaks_of_them(page):
     spoken = [text for tag in ("caption", "figcaption") for text in texts(page, tag)]
     assert any("95 % interval" in text for text in spoken)
     content = build(gallery=(), ensembles=None, seeds=(0,))
-    names = ("estimates", "findings", "hidden", "alignment", "units")
+    names = ("estimates", "findings", "hidden", "alignment", "shortcuts", "units")
     tables = {name: without_intervals(getattr(content, name)) for name in names}
     bare = render(dataclasses.replace(content, **tables))
     spoken = [text for tag in ("caption", "figcaption") for text in texts(bare, tag)]

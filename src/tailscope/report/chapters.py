@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tailscope.report import figures, tables
+from tailscope.report.alignment_details import details
 from tailscope.report.blocks import Block, Cell, Listing, Paragraph, Section, Table, not_shown
 from tailscope.report.blocks import Figure as FigureBlock
 from tailscope.report.content import ReportContent
@@ -29,6 +30,8 @@ from tailscope.report.frames import (
 )
 from tailscope.report.numbers import decimal, listed, plural
 from tailscope.report.selection import by_class, class_names, ensemble_names
+from tailscope.report.shortcuts import found_shortcuts
+from tailscope.report.soundness import failed_methods
 from tailscope.report.summary import three_sentences, verdict_kind, why_not_compared
 from tailscope.report.treatments import failed_audits
 from tailscope.report.words import metric_name
@@ -42,6 +45,8 @@ _HIDDEN_CAPTIONS = {
     "Confirm them with more seeds before relying on them.",
     "not visible": "Not visible: the lens differs, but AUROC or AP is undecided, so nobody can say whether they hide "
     "it. The last column is the number of positive test images that would decide it.",
+    "not counted": "Not counted: the lens differs, but the attribution method failed a check of its soundness (see Is "
+    "the instrument sound?).",
 }
 
 
@@ -59,7 +64,8 @@ def summary(content: ReportContent) -> Section:
         "“Undecided” is not “no difference”: it means that these data and seeds can show neither a difference nor its "
         f"absence. “Equivalent” means that the 90 % interval lies within ±{decimal(content.margin, 2)}."
     )
-    blocks = (Listing(sentences, "numbers"), reminder, *failed_audits(content), *_uncounted(content), *_apart(content))
+    warnings = (*failed_audits(content), *failed_methods(content), *found_shortcuts(content))
+    blocks = (Listing(sentences, "numbers"), reminder, *warnings, *_uncounted(content), *_apart(content))
     return Section("found", "What was found", blocks)
 
 
@@ -125,6 +131,7 @@ def alignment(content: ReportContent) -> Section:
     blocks.extend(
         tables.alignment(*key, groups[key], is_open=key == first and len(groups[key]) <= MOST_OPEN) for key in keys
     )
+    blocks.extend(details(content))
     return Section("alignment", title, (*blocks, *difference_tables(content, {"alignment"}, ("mass_inside",))))
 
 

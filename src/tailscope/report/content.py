@@ -73,6 +73,15 @@ class ReportContent:
             positives_needed.
         alignment: class, group, arm, method, metric, value, reference, excess, lo, hi, n, patients, degenerate,
             attainable.
+        references: class, arm, method, reference (a reference map, the untrained network, or the map of another class),
+            excess of the primary metric above it.
+        sizes: arm, method, size (small, medium, large), area, value, reference, excess, n: the primary metric by size
+            of the annotation.
+        localization: class, arm, method, overlap, at, value, reference: share of annotations that a box of the
+            thresholded map overlaps by ``at`` or more.
+        shortcuts: class, confounder, arm, share, chance, excess, lo, hi (saliency on the confounder), removal,
+            removal_lo, removal_hi (fall of the class's logit when it is taken away, above a placebo), verdict, n.
+        soundness: method, check, arm, verdict, value, lo, hi, limit, n, sentence.
         units: class, group, arm, crossfit, lo, hi, best_iou_fixed, attainable_fixed, units_per_100, n, patients,
             reason.
         layers: arm, layer, units, dead, live, grid.
@@ -114,6 +123,11 @@ class ReportContent:
     findings: pd.DataFrame | None = None
     hidden: pd.DataFrame | None = None
     alignment: pd.DataFrame | None = None
+    references: pd.DataFrame | None = None
+    sizes: pd.DataFrame | None = None
+    localization: pd.DataFrame | None = None
+    shortcuts: pd.DataFrame | None = None
+    soundness: pd.DataFrame | None = None
     units: pd.DataFrame | None = None
     layers: pd.DataFrame | None = None
     history: pd.DataFrame | None = None

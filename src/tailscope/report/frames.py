@@ -27,6 +27,14 @@ ALIGNMENT_COLUMNS = (
     "class", "group", "arm", "method", "metric", "value", "reference", "excess", "lo", "hi", "n", "patients",
     "degenerate", "attainable",
 )  # fmt: skip
+REFERENCE_COLUMNS = ("class", "arm", "method", "reference", "excess")
+SIZE_COLUMNS = ("arm", "method", "size", "area", "value", "reference", "excess", "n")
+LOCALIZATION_COLUMNS = ("class", "arm", "method", "overlap", "at", "value", "reference")
+SHORTCUT_COLUMNS = (
+    "class", "confounder", "arm", "share", "chance", "excess", "lo", "hi", "removal", "removal_lo", "removal_hi",
+    "verdict", "n",
+)  # fmt: skip
+SOUNDNESS_COLUMNS = ("method", "check", "arm", "verdict", "value", "lo", "hi", "limit", "n", "sentence")
 UNIT_COLUMNS = (
     "class", "group", "arm", "crossfit", "lo", "hi", "best_iou_fixed", "attainable_fixed", "units_per_100", "n",
     "patients", "reason",

@@ -19,6 +19,8 @@ from tailscope.report.gallery import montages
 from tailscope.report.numbers import decimal, plural, share, signed
 from tailscope.report.performance import performance
 from tailscope.report.selection import ensemble_names
+from tailscope.report.shortcuts import shortcuts
+from tailscope.report.soundness import soundness
 from tailscope.report.treatments import treatments
 from tailscope.report.words import GLOSSARY
 
@@ -57,6 +59,8 @@ def render(content: ReportContent) -> str:
         treatments(content),
         performance(content),
         chapters.alignment(content),
+        shortcuts(content),
+        soundness(content),
         chapters.units(content),
         chapters.hidden(content),
         Section("gallery", "Gallery", ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ HIDDEN_COLUMNS = (
 _Row = dict[str, Any]
 
 
-def hidden_differences(findings: pd.DataFrame, settings: ComparisonSettings) -> pd.DataFrame:
+def hidden_differences(
+    findings: pd.DataFrame, settings: ComparisonSettings, unsound: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Where AUROC and AP are equivalent and a primary lens metric differs by more than Δ.
 
     p = max(p_equivalence AUROC, p_equivalence AP, p of H0 |d_lens| ≤ Δ), Holm over classes × treatments × primary
@@ -29,12 +32,13 @@ def hidden_differences(findings: pd.DataFrame, settings: ComparisonSettings) -> 
     Args:
         findings: From :func:`tailscope.stats.compare`.
         settings: The frozen plan.
+        unsound: Primary metrics whose instrument failed its checks, with the reason; they stay in the family.
 
     Returns:
-        Columns :data:`HIDDEN_COLUMNS`, one row per cell of one of three kinds: ``hidden difference`` (adjusted p < .05,
+        Columns :data:`HIDDEN_COLUMNS`, one row per cell of one of four kinds: ``hidden difference`` (adjusted p < .05,
         enough seeds and patients); ``candidate`` (unadjusted p < .05); ``not visible`` (the lens has a verdict that it
         differs, but AUROC or AP is undecided), with ``positives_needed``, the positive patients that would decide both,
-        NaN where patients alone cannot.
+        NaN where patients alone cannot; ``not counted``: any of these, by an unsound instrument.
 
     Source: METHODS section 7.
 
@@ -61,7 +65,14 @@ def hidden_differences(findings: pd.DataFrame, settings: ComparisonSettings) -> 
         _record(row, judges, (float(p[number]), float(adjusted[number])), settings)
         for number, (row, judges) in enumerate(cells)
     ]
-    return pd.DataFrame([record for record in found if record["kind"]], columns=list(HIDDEN_COLUMNS))
+    kept = [_judged(record, unsound or {}) for record in found if record["kind"]]
+    return pd.DataFrame(kept, columns=list(HIDDEN_COLUMNS))
+
+
+def _judged(record: _Row, unsound: Mapping[str, str]) -> _Row:
+    """A cell of an unsound instrument is listed, and counts as nothing."""
+    why = unsound.get(record["metric"])
+    return record if why is None else {**record, "kind": "not counted", "reason": why}
 
 
 def positives_needed(row: _Row, settings: ComparisonSettings) -> float:

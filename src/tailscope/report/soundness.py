@@ -1,0 +1,70 @@
+"""The chapter on the instrument: does each attribution method show what it is taken to show?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tailscope.report.blocks import Block, Cell, Paragraph, Section, Table, figure_cell, not_shown, word
+from tailscope.report.content import ReportContent
+from tailscope.report.frames import SOUNDNESS_COLUMNS, filled, ranked, rows_of, text_of
+from tailscope.report.numbers import count, decimal, interval, listed
+
+FAILS = "fails"
+_HOW = (
+    "How each attribution method fares on the networks of this experiment. Class discriminative: rank correlation of "
+    "the maps of different classes on one image; a method that gives each class the same map says nothing of a class. "
+    "Parameters randomised: rank correlation of a map with that of the same network after all its weights were drawn "
+    "anew; labels permuted: with that of a network trained on permuted labels; a map that stays as it is shows the "
+    "image, not what was learnt. Deletion and insertion: how much sooner the logit falls and rises along the map's "
+    "order of pixels than along a random one. Agreement with another method is described, not judged."
+)
+
+
+def soundness(content: ReportContent) -> Section:
+    """Every check of every method and arm."""
+    title = "Is the instrument sound?"
+    rows = _rows(content)
+    if not rows:
+        return Section("instrument", title, (not_shown("the attribution methods were not checked in this experiment"),))
+    return Section("instrument", title, (*failed_methods(content), _table(rows)))
+
+
+def failed_methods(content: ReportContent) -> tuple[Block, ...]:
+    """A line for those who read the first chapter only, if a method fails; its findings are not counted."""
+    failed: dict[str, set[str]] = {}
+    for row in _rows(content):
+        if text_of(row["verdict"]) == FAILS:
+            failed.setdefault(text_of(row["method"]), set()).add(text_of(row["check"]))
+    return tuple(
+        Paragraph(
+            f"The attribution method {method} fails a check of its soundness ({listed(sorted(checks), limit=4)}; see "
+            "Is the instrument sound?): its findings are not counted as hidden differences."
+        )
+        for method, checks in failed.items()
+    )
+
+
+def _rows(content: ReportContent) -> list[dict[str, Any]]:
+    return rows_of(ranked(filled(content.soundness, SOUNDNESS_COLUMNS), "arm", content.arms))
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    by_method = sorted(rows, key=lambda row: (text_of(row["method"]), text_of(row["check"])))
+    return Table(
+        _HOW,
+        ("method", "check", "arm", "value", "limit", "pairs", "verdict", "what it means"),
+        tuple(
+            (
+                word(row["method"]),
+                word(row["check"]),
+                word(row["arm"]),
+                figure_cell(decimal(row["value"], 2), row["value"], detail=interval(row["lo"], row["hi"])),
+                figure_cell(decimal(row["limit"], 2), row["limit"]),
+                figure_cell(count(row["n"]), row["n"]),
+                Cell(text_of(row["verdict"]) or "–", style="strong" if text_of(row["verdict"]) == FAILS else "text"),
+                word(row["sentence"]),
+            )
+            for row in by_method
+        ),
+        title="Checks of the attribution methods",
+    )

@@ -1,0 +1,35 @@
+import pytest
+from page_content import build, localization
+from reading import section, table, words
+
+from tailscope.report import render
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return section(render(build(gallery=())), "alignment")
+
+
+def test_references_have_a_column_each_in_plain_words(shown):
+    rows = table(shown, "the network before training", "the image's edges")
+    assert rows[0]["class"] == "macro (average)"
+    assert rows[0]["the network before training"] == "+0.050"
+
+
+def test_sizes_run_from_small_to_large(shown):
+    rows = table(shown, "size", "mean area")
+    assert [row["size"] for row in rows[::3]] == ["small", "medium", "large"]
+    assert rows[0]["mean area"] == "1.0 %"
+
+
+def test_localisation_has_a_chart_and_a_column_per_limit(shown):
+    rows = table(shown, "IoU 0.10", "IoBB 0.90")
+    assert rows[0]["IoU 0.10"] == "0.80"
+    assert "Localisation by boxes (gradcam)" in words(shown)
+
+
+def test_what_was_not_measured_is_left_out():
+    page = render(build(gallery=(), references=None, sizes=None, localization=localization().iloc[:0]))
+    told = words(section(page, "alignment"))
+    assert "other references" not in told
+    assert "Localisation by boxes" not in told

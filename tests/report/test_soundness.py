@@ -1,0 +1,37 @@
+import pytest
+from page_content import build, hidden, soundness
+from reading import section, table, words
+
+from tailscope.report import render
+
+
+@pytest.fixture(scope="module")
+def page():
+    return render(build(gallery=()))
+
+
+def test_a_method_that_fails_is_named_with_its_checks_in_both_chapters(page):
+    sentence = "The attribution method eigencam fails a check of its soundness"
+    assert sentence in words(section(page, "instrument"))
+    assert sentence in words(section(page, "found"))
+
+
+def test_a_sound_method_is_not_accused(page):
+    assert "method gradcam fails" not in words(page)
+
+
+def test_every_check_of_every_arm_has_a_row(page):
+    rows = table(section(page, "instrument"), "check", "limit")
+    assert len(rows) == len(soundness())
+    assert {(row["method"], row["verdict"]) for row in rows} == {("gradcam", "sound"), ("eigencam", "fails")}
+
+
+def test_unchecked_methods_are_said_to_be_unchecked():
+    assert "were not checked" in words(section(render(build(gallery=(), soundness=None)), "instrument"))
+
+
+def test_cells_of_an_unsound_method_stand_in_a_table_of_their_own():
+    frame = hidden().assign(kind="not counted")
+    shown = section(render(build(gallery=(), hidden=frame)), "hidden")
+    assert "failed a check of its soundness" in words(shown)
+    assert "0 hidden" not in words(section(render(build(gallery=(), hidden=frame)), "found"))
