@@ -21,7 +21,13 @@ from torch import Tensor, nn
 from tailscope.attribution import ATTRIBUTIONS
 from tailscope.models import CoarseGridWarning
 
-BATCH, CLASSES = 32, 14
+CLASSES = 14
+# architecture, side in pixels, images, layers: small networks, and the size that the budget is stated for
+CASES = (
+    ("resnet18", 64, 32, ("layer4", "auto")),
+    ("resnet18", 128, 32, ("layer4", "auto")),
+    ("resnet50", 224, 8, ("layer4", "auto")),
+)
 FORWARD_BUDGET, CAPTUM_BUDGET = 1.5, 5.0
 
 
@@ -41,10 +47,10 @@ def captum_maps(network: nn.Module, images: Tensor) -> Tensor:
     return torch.cat(rows)
 
 
-def measure(size: int, layer: str, repeats: int) -> None:
+def measure(name: str, size: int, count: int, layer: str, repeats: int) -> None:
     torch.manual_seed(0)
-    network = timm.create_model("resnet18", num_classes=CLASSES).eval()
-    images = torch.randn(BATCH, 3, size, size)
+    network = timm.create_model(name, num_classes=CLASSES).eval()
+    images = torch.randn(count, 3, size, size)
     method = ATTRIBUTIONS.build("gradcam", layer=layer)
 
     def forward() -> Tensor:
@@ -61,7 +67,8 @@ def measure(size: int, layer: str, repeats: int) -> None:
     ours = statistics.median(pair[1] for pair in pairs)
     against_forward = statistics.median(pair[1] / pair[0] for pair in pairs)
     print(
-        f"{size:>4} px, layer {layer:>6}: forward {1e3 * statistics.median(pair[0] for pair in pairs):7.1f} ms, "
+        f"{name} {size:>4} px, {count} images, layer {layer:>6}: "
+        f"forward {1e3 * statistics.median(pair[0] for pair in pairs):7.1f} ms, "
         f"Grad-CAM of {CLASSES} classes {1e3 * ours:7.1f} ms = {against_forward:.2f} × forward "
         f"(budget {FORWARD_BUDGET}); captum {captum:6.2f} s = {captum / ours:.0f} × slower (budget {CAPTUM_BUDGET:.0f})"
     )
@@ -74,9 +81,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     warnings.simplefilter("ignore", CoarseGridWarning)
-    for size in (64, 128):
-        for layer in ("layer4", "auto"):
-            measure(size, layer, arguments.repeats)
+    for name, size, count, layers in CASES:
+        for layer in layers:
+            measure(name, size, count, layer, arguments.repeats)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ import torch
 
 from tailscope.core import SilentProgress
 from tailscope.data import DATASETS, DataSettings, prepare
-from tailscope.experiment.lens_config import AlignmentLens, DissectionLens
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.lens_config import AlignmentLens, DissectionLens
 from tailscope.experiment.plan import Run
 from tailscope.experiment.saliency import look_at_alignment
 from tailscope.experiment.units import look_at_units
