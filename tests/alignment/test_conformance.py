@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tailscope.alignment import METRICS, CrossScored, cross_scores, degenerate_maps
+from tailscope.alignment.localizing import NIH_LEVELS
 from tailscope.core import InputError
 
 SETTINGS: list[tuple[str, dict[str, Any]]] = [
@@ -18,6 +19,7 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("ior", {"threshold": 0.4}),
     ("iobb", {"threshold": 0.4}),
     ("iou", {"threshold": 0.4}),
+    ("localized_at", {"overlap": "iobb", "at": 0.25, "level": NIH_LEVELS[0]}),
 ]
 every_metric = pytest.mark.parametrize(
     "metric", [METRICS.build(name, **settings) for name, settings in SETTINGS], ids=lambda metric: str(metric)
@@ -33,7 +35,7 @@ DEGENERATE = {
 
 
 def test_the_registry_holds_the_documented_metrics():
-    expected = ("iobb", "ior", "iou", "iou_at_area", "mass_inside", "pixel_ap", "pointing_game")
+    expected = ("iobb", "ior", "iou", "iou_at_area", "localized_at", "mass_inside", "pixel_ap", "pointing_game")
     assert METRICS.names() == expected
 
 
@@ -152,7 +154,15 @@ def test_the_attainable_value_is_perfect_on_a_fine_grid_and_falls_on_a_coarse_on
 @every_metric
 def test_a_metric_is_a_record_that_can_be_sent_to_another_process(metric):
     assert pickle.loads(pickle.dumps(metric)) == metric
-    assert set(dataclasses.asdict(metric)) <= {"tolerance_px", "variant", "top_k", "threshold"}
+    assert set(dataclasses.asdict(metric)) <= {
+        "tolerance_px",
+        "variant",
+        "top_k",
+        "threshold",
+        "overlap",
+        "at",
+        "level",
+    }
 
 
 @every_metric

@@ -76,3 +76,18 @@ def test_settings_out_of_range_are_refused(name):
             METRICS.build(name, threshold=threshold)
     with pytest.raises(InputError, match="`variant` must be corrected or as_published; got 'old'"):
         METRICS.build(name, variant="old")
+
+
+@pytest.mark.parametrize("name", ["ior", "iobb", "iou"])
+@pytest.mark.parametrize("settings", [{}, {"threshold": 0.4}, {"variant": "as_published"}])
+def test_a_map_on_many_masks_scores_the_same_as_on_each_alone(rng, name, settings):
+    maps, masks = rng.random((3, 9, 13)), rng.random((40, 9, 13)) < rng.random((40, 1, 1))
+    masks[3] = False
+    metric = METRICS.build(name, **settings)
+    alone = [[float(metric(saliency, mask)) for mask in masks] for saliency in maps]
+    np.testing.assert_array_equal(metric.cross(maps, masks), alone)
+
+
+def test_as_published_gives_nan_for_a_map_with_nan():
+    metric = METRICS.build("iou", variant="as_published")
+    assert np.isnan(metric(np.array([[np.nan, 0.5]]), np.array([[True, False]])))

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import hypergeom
 from sklearn.metrics import average_precision_score
 
-from tailscope.alignment import METRICS
+from tailscope.alignment import METRICS, ranking
 
 
 def enumerated_iou(saliency: np.ndarray, mask: np.ndarray) -> float:
@@ -70,3 +70,22 @@ def test_an_increasing_change_of_the_map_changes_nothing(name, maps, masks):
 
 def test_the_uniform_map_scores_the_area_share_in_pixel_ap(masks):
     np.testing.assert_allclose(METRICS.build("pixel_ap")(np.ones((6, 7)), masks), masks.mean(axis=(1, 2)))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3])
+def test_the_iou_at_area_of_many_masks_of_any_size_equals_the_plain_ranking_where_nothing_is_tied(rng, share):
+    maps, masks = rng.random((4, 16, 20)), rng.random((60, 16, 20)) < share * rng.random((60, 1, 1))
+    crossed = METRICS.build("iou_at_area").cross(maps, masks)
+    for saliency, row in zip(maps, crossed, strict=True):
+        rank = np.argsort(np.argsort(-saliency.ravel())).reshape(16, 20)
+        for mask, value in zip(masks, row, strict=True):
+            top = rank < mask.sum()
+            expected = (top & mask).sum() / (top | mask).sum() if mask.any() else np.nan
+            np.testing.assert_allclose(value, expected, rtol=1e-13)
+
+
+def test_the_pixel_ap_does_not_depend_on_how_many_masks_are_laid_out_at_once(maps, masks, monkeypatch):
+    metric = METRICS.build("pixel_ap")
+    whole = metric.cross(maps, masks)
+    monkeypatch.setattr(ranking, "_BLOCK_PIXELS", 20)
+    np.testing.assert_array_equal(metric.cross(maps, masks), whole)

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tailscope.alignment import METRICS, cross_scores, score_pairs, scoring
+from tailscope.alignment import METRICS, cross_scores, degenerate_maps, score_pairs, scoring
+from tailscope.alignment.masking import PackedMasks
+from tailscope.alignment.scoring import pair_values
 from tailscope.core import InputError, resize_bilinear
 
 PATIENTS = np.array(["a", "a", "b", "c", "b"])
@@ -162,10 +164,71 @@ def test_inputs_are_not_changed(coarse, masks):
     np.testing.assert_array_equal(coarse, before)
 
 
+@pytest.mark.parametrize("form", ["source", "packed"])
+def test_masks_one_at_a_time_or_packed_give_the_same_table(coarse, masks, form):
+    given = (lambda index: masks[index]) if form == "source" else PackedMasks.of(masks)
+    whole = score_pairs(coarse, masks, PATIENTS, ALL)
+    pd.testing.assert_frame_equal(score_pairs(coarse, given, PATIENTS, ALL), whole, check_exact=True)
+
+
+def test_maps_are_read_from_a_file_a_chunk_at_a_time(coarse, masks, monkeypatch, tmp_path):
+    np.save(tmp_path / "maps.npy", coarse)
+    stored = np.load(tmp_path / "maps.npy", mmap_mode="r")
+    sizes = []
+    monkeypatch.setattr(scoring, "_CHUNK_VALUES", 2 * 42)
+    monkeypatch.setattr(scoring, "degenerate_maps", lambda maps: sizes.append(len(maps)) or degenerate_maps(maps))
+    table = score_pairs(stored, masks, PATIENTS, ALL)
+    pd.testing.assert_frame_equal(table, score_pairs(coarse, masks, PATIENTS, ALL), check_exact=True)
+    assert max(sizes) == 2
+
+
+def test_threads_do_not_change_the_numbers(rng, monkeypatch):
+    maps, masks = rng.random((40, 3, 4)).astype(np.float32), rng.random((40, 10, 9)) < 0.3
+    patients = np.arange(40).astype(str)
+    monkeypatch.setattr(scoring, "_CHUNK_VALUES", 3 * 90)
+    tables = []
+    for threads in (1, 4):
+        monkeypatch.setattr(scoring.config, "NUMBA_NUM_THREADS", threads)
+        tables.append(score_pairs(maps, masks, patients, ALL))
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+
+
+def test_an_error_in_a_chunk_reaches_the_caller(coarse, masks, monkeypatch):
+    monkeypatch.setattr(scoring.config, "NUMBA_NUM_THREADS", 2)
+    monkeypatch.setattr(scoring, "_CHUNK_VALUES", 42)
+    with pytest.raises(InputError, match="as published"):
+        score_pairs(coarse * 5, masks, PATIENTS, {"iou": METRICS.build("iou", variant="as_published")})
+
+
+def test_values_alone_are_those_of_the_whole_table(coarse, masks):
+    coarse[1], masks[3] = 0.0, False
+    metrics = ALL | {"plain": Plain()}
+    whole, alone = score_pairs(coarse, masks, PATIENTS, metrics), pair_values(coarse, masks, metrics)
+    columns = ["pair", "metric", "value", "degenerate", "reason"]
+    pd.testing.assert_frame_equal(alone, whole[columns], check_exact=True)
+
+
+def test_a_crossing_of_many_masks_goes_block_by_block(coarse, masks, monkeypatch):
+    maps = resize_bilinear(coarse, (6, 7))
+    whole = cross_scores(Plain(), maps, masks)
+    monkeypatch.setattr(scoring, "_CHUNK_VALUES", 2 * 42)
+    np.testing.assert_array_equal(cross_scores(Plain(), maps, masks), whole)
+    np.testing.assert_allclose(cross_scores(ALL["pixel_ap"], maps, PackedMasks.of(masks)), whole, rtol=1e-12)
+
+
+def test_no_pair_gives_no_row(coarse, masks):
+    for given in (masks[:0], lambda index: masks[index]):
+        assert len(score_pairs(coarse[:0], given, PATIENTS[:0], ALL)) == 0
+
+
 def test_arrays_that_do_not_fit_are_refused(coarse, masks):
-    with pytest.raises(InputError, match=r"got \(5, 3, 3\), \(4, 6, 7\) and \(5,\)"):
+    with pytest.raises(InputError, match="expected one mask for each map; got 4 masks and 5 maps"):
         score_pairs(coarse, masks[:4], PATIENTS, ALL)
-    with pytest.raises(InputError, match="got int64 and bool"):
+    with pytest.raises(InputError, match=r"expected `patients` \(M,\), one for each map; got \(4,\) and 5 maps"):
+        score_pairs(coarse, masks, PATIENTS[:4], ALL)
+    with pytest.raises(InputError, match=r"expected `maps` \(M, h, w\) floating; got \(5, 3, 3\) int64"):
         score_pairs(coarse.astype(np.int64), masks, PATIENTS, ALL)
+    with pytest.raises(InputError, match=r"expected `masks` \(M, H, W\) bool; got \(5, 6, 7\) float64"):
+        score_pairs(coarse, masks.astype(float), PATIENTS, ALL)
     with pytest.raises(InputError, match=r"`patients` is missing at \[2\]"):
         score_pairs(coarse, masks, np.array(["a", "b", None, "c", "d"], dtype=object), ALL)

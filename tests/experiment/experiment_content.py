@@ -16,6 +16,7 @@ def small_content(**changes: Any) -> dict[str, Any]:
         "treatments": ["control", "weighted_sampling"],
         "seeds": [0],
         "training": {"epochs": 1, "batch_size": 32, "lr": 3e-3},
+        "lenses": {"alignment": {"soundness": {"pairs": 4}, "shortcuts": {"images": 10}}},
         "compare": {"resamples": 100},
         **changes,
     }

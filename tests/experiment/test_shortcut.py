@@ -15,7 +15,8 @@ from tailscope.alignment import METRICS, score_pairs
 from tailscope.attribution import ATTRIBUTIONS
 from tailscope.core import ExperimentData
 from tailscope.data import DATASETS, DataSettings, prepare
-from tailscope.experiment.saliency import annotated_test_pairs, saliency_maps
+from tailscope.experiment.annotated import annotated_test_pairs
+from tailscope.experiment.saliency import saliency_maps
 from tailscope.models import MODELS, Network
 from tailscope.performance import auroc
 from tailscope.training import Job, TrainingSettings, fit, predict

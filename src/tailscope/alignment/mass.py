@@ -8,14 +8,16 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.alignment.attaining import best_on_grid
-from tailscope.alignment.pairing import Pairs, informative
+from tailscope.alignment._kernels import positive_shares
+from tailscope.alignment.masking import PackedMasks
+from tailscope.alignment.pairing import Frames
+from tailscope.alignment.prepared import PreparedMetric, area_shares
 from tailscope.alignment.registry import METRICS, ReferenceKind
 
 
 @METRICS.register("mass_inside")
 @dataclass(frozen=True)
-class MassInside:
+class MassInside(PreparedMetric):
     """Share of the positive saliency that lies inside the annotation, in [0, 1], higher is better.
 
     An uninformed map scores the area share f of the mask, whatever its smoothness. This is the primary metric.
@@ -34,18 +36,10 @@ class MassInside:
     higher_is_better: ClassVar[bool] = True
     reference_kind: ClassVar[ReferenceKind] = "analytic"
 
-    def __call__(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Positive saliency inside over all positive saliency; see the protocol."""
-        pairs = Pairs.of(saliency, mask)
-        positive = informative(pairs.maps)[0].clip(min=0)
-        values = (positive * pairs.masks).sum(axis=1) / positive.sum(axis=1)
-        return pairs.shaped(values)
+    def scores(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Positive saliency inside over all positive saliency."""
+        return np.asarray(positive_shares(frames.maps, masks.bits, members, frames.frame[1]))
 
-    def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def uninformed(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
         """The area share of the mask."""
-        pairs = Pairs.of(saliency, mask)
-        return pairs.shaped(pairs.areas)
-
-    def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
-        """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
-        return best_on_grid(self, mask, grid)
+        return area_shares(frames, masks, members)

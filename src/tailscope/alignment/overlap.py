@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.alignment._kernels import inside_sums
-from tailscope.alignment.attaining import best_on_grid
-from tailscope.alignment.masking import PixelLists
-from tailscope.alignment.pairing import Pairs, informative, values_if_degenerate
+from tailscope.alignment._kernels import level_sums
+from tailscope.alignment.layout import Corners, Levels
+from tailscope.alignment.masking import PackedMasks
+from tailscope.alignment.pairing import Frames
+from tailscope.alignment.prepared import PreparedMetric, area_shares
 from tailscope.alignment.registry import METRICS, ReferenceKind
 from tailscope.core import InputError
 
@@ -20,76 +20,19 @@ Variant = Literal["corrected", "as_published"]
 Over = Literal["map", "mask", "union"]
 _EPSILON = 1e-8  # of the published denominators
 _RESIZING = 1e-6  # float32 interpolation may lift a maximum of 1 by its rounding
+_SUM_BITS = 62  # of an int64, so that the sum of all levels of a frame fits
+_TABLE_WORTH = 16  # masks for one map, from which on a summed-area table is cheaper than the pixels
+_NO_CORNERS = Corners(np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64))
 
 
 @dataclass(frozen=True)
-class _Overlap:
-    """What the three overlaps share; each metric holds one and adds only its denominator.
+class _OverlapMetric(PreparedMetric):
+    """What the three overlaps share; each adds its denominator and its reference.
 
     The map is min–max scaled to [0, 1]; with a threshold θ it becomes 1 where the scaled map is θ or more. A
     degenerate map has no scale: its level is taken as drawn evenly from [0, 1], so it is 1/2 everywhere, or 1 − θ with
-    a threshold. As published, the map is taken as it is.
+    a threshold. As published, the map is taken as it is. Levels are counted in 2⁻⁴⁶ (at 224 × 224), so sums are exact.
     """
-
-    over: Over
-    threshold: float | None
-    variant: Variant
-
-    def __post_init__(self) -> None:
-        if self.threshold is not None and not 0 < self.threshold < 1:
-            raise InputError(f"`threshold` must lie in (0, 1), or be None for soft overlap; got {self.threshold}")
-        if self.variant not in ("corrected", "as_published"):
-            raise InputError(f"`variant` must be corrected or as_published; got {self.variant!r}")
-
-    def values(self, pairs: Pairs) -> NDArray[np.float64]:
-        """The value of each pair, in the leading shape."""
-        scaled = self.scaled(pairs.maps)
-        inside = (scaled * pairs.masks).sum(axis=1)
-        values = self._ratio(inside, scaled.sum(axis=1), pairs.masks.sum(axis=1))
-        return values.reshape(pairs.lead) if self.variant == "as_published" else pairs.shaped(values)
-
-    def cross(self, saliency: NDArray[np.floating], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(M, H, W) maps against (N, H, W) masks: (M, N)."""
-        scaled = self.scaled(np.asarray(saliency, dtype=np.float64).reshape(len(saliency), -1))
-        lists = PixelLists.of(masks.reshape(len(masks), -1))
-        inside = inside_sums(scaled, lists.starts, lists.pixels)
-        values = self._ratio(inside, scaled.sum(axis=1)[:, None], lists.areas[None, :])
-        if self.variant == "as_published":
-            return values
-        return np.asarray(np.where(lists.areas > 0, values, np.nan))
-
-    def of_degenerate(self, pairs: Pairs) -> NDArray[np.float64]:
-        """The value where the map counts as uniform, NaN elsewhere; as published no map does."""
-        if self.variant == "as_published":
-            return np.full(pairs.lead, np.nan)
-        return values_if_degenerate(pairs, self.values)
-
-    def scaled(self, maps: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(K, P) maps as the ratio sees them, in [0, 1]."""
-        if self.variant == "as_published":
-            if (maps < 0).any() or (maps > 1 + _RESIZING).any():
-                raise InputError("as published, `saliency` must lie in [0, 1]; scale it, or use the variant corrected")
-            return maps if self.threshold is None else (maps >= self.threshold).astype(np.float64)
-        maps, degenerate = informative(maps)
-        lowest = maps.min(axis=1, keepdims=True)
-        spread = np.where(degenerate[:, None], 1.0, maps.max(axis=1, keepdims=True) - lowest)
-        scaled = (maps - lowest) / spread
-        if self.threshold is None:
-            return np.where(degenerate[:, None], 0.5, scaled)
-        return np.where(degenerate[:, None], 1 - self.threshold, scaled >= self.threshold)
-
-    def _ratio(
-        self, inside: NDArray[np.float64], whole: NDArray[np.float64], area: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        below = {"map": whole, "mask": area + 0 * whole, "union": area + whole - inside}[self.over]
-        if self.variant == "as_published":
-            return np.asarray(inside / (below + _EPSILON))
-        return np.asarray(inside / np.where(area > 0, below, 1.0))
-
-
-@dataclass(frozen=True)
-class _OverlapMetric(ABC):
-    """What the three metrics share as members of the registry; each adds its denominator and its reference."""
 
     threshold: float | None = None
     variant: Variant = "corrected"
@@ -99,31 +42,61 @@ class _OverlapMetric(ABC):
     over: ClassVar[Over]
 
     def __post_init__(self) -> None:
-        self._overlap()
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise InputError(f"`threshold` must lie in (0, 1), or be None for soft overlap; got {self.threshold}")
+        if self.variant not in ("corrected", "as_published"):
+            raise InputError(f"`variant` must be corrected or as_published; got {self.variant!r}")
 
     @property
-    @abstractmethod
     def reference_kind(self) -> ReferenceKind:
-        """Whether the value of an uninformed map is known by formula."""
+        """Analytic where soft; over the union empirical."""
+        return "analytic" if self.threshold is None and self.over != "union" else "empirical"
 
-    @abstractmethod
-    def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The value of an uninformed map, where it is known by formula."""
+    def scores(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Levels inside over the denominator."""
+        inside, whole = self._sums(frames, masks, members)
+        area = masks.bits.areas[members]
+        total = whole[:, None] + 0 * inside
+        below = {"map": total, "mask": area + 0 * inside, "union": area + total - inside}[self.over]
+        if self.variant == "as_published":
+            return np.asarray(inside / (below + _EPSILON))
+        return np.asarray(np.where(area > 0, inside / np.where(area > 0, below, 1.0), np.nan))
 
-    def __call__(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """See the protocol."""
-        return self._overlap().values(Pairs.of(saliency, mask))
+    def uninformed(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
+        """By formula where soft, NaN but for degenerate maps elsewhere; as published no map counts as degenerate."""
+        if self.reference_kind == "analytic":
+            return self._formula(frames, masks, members)
+        if self.variant == "as_published":
+            return np.full((len(frames), members.shape[1]), np.nan)
+        return self.of_degenerate(frames, masks, members)
 
-    def cross(self, saliency: NDArray[np.floating], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """See :class:`~tailscope.alignment.registry.CrossScored`."""
-        return self._overlap().cross(saliency, masks)
+    def _formula(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
+        return area_shares(frames, masks, members)
 
-    def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
-        """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
-        return best_on_grid(self, mask, grid)
+    def _sums(
+        self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Sums of levels: (K, n) inside each mask and (K,) over the frame; NaN where a map as published has NaN."""
+        values, levels = self._levels(frames)
+        corners = masks.corners if members.shape[1] >= _TABLE_WORTH else _NO_CORNERS
+        inside, whole = level_sums(values, levels, masks.bits, corners, members, frames.frame[1])
+        blank = np.isnan(values).any(axis=1)
+        inside[blank], whole[blank] = np.nan, np.nan
+        return inside, whole
 
-    def _overlap(self) -> _Overlap:
-        return _Overlap(self.over, self.threshold, self.variant)
+    def _levels(self, frames: Frames) -> tuple[NDArray[np.float64], Levels]:
+        """(K, H·W) maps and how they become levels."""
+        count = len(frames)
+        unit = 2.0 ** (_SUM_BITS - frames.maps.shape[1].bit_length())
+        threshold = np.nan if self.threshold is None else self.threshold
+        if self.variant == "corrected":
+            spread = np.where(frames.degenerate, 1.0, frames.peak - frames.lowest)
+            flat = np.where(frames.degenerate, 0.5 if self.threshold is None else 1 - self.threshold, np.nan)
+            return frames.maps, Levels(frames.lowest, spread, flat, threshold, unit)
+        values = np.array(frames.given, dtype=np.float64, order="C")
+        if (values < 0).any() or (values > 1 + _RESIZING).any():
+            raise InputError("as published, `saliency` must lie in [0, 1]; scale it, or use the variant corrected")
+        return values, Levels(np.zeros(count), np.ones(count), np.full(count, np.nan), threshold, unit)
 
 
 @METRICS.register("ior")
@@ -152,18 +125,6 @@ class IoR(_OverlapMetric):
 
     over: ClassVar[Over] = "map"
 
-    @property
-    def reference_kind(self) -> ReferenceKind:
-        """Analytic where soft."""
-        return "analytic" if self.threshold is None else "empirical"
-
-    def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The area share of the mask; with a threshold NaN, but for degenerate maps."""
-        pairs = Pairs.of(saliency, mask)
-        if self.threshold is None:
-            return pairs.shaped(pairs.areas)
-        return self._overlap().of_degenerate(pairs)
-
 
 @METRICS.register("iobb")
 @dataclass(frozen=True)
@@ -190,17 +151,10 @@ class IoBB(_OverlapMetric):
 
     over: ClassVar[Over] = "mask"
 
-    @property
-    def reference_kind(self) -> ReferenceKind:
-        """Analytic where soft."""
-        return "analytic" if self.threshold is None else "empirical"
-
-    def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The mean of the scaled map; with a threshold NaN, but for degenerate maps."""
-        pairs = Pairs.of(saliency, mask)
-        if self.threshold is None:
-            return pairs.shaped(self._overlap().scaled(pairs.maps).mean(axis=1))
-        return self._overlap().of_degenerate(pairs)
+    def _formula(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The mean of the scaled map."""
+        means = self._sums(frames, masks, members)[1] / frames.maps.shape[1]
+        return np.asarray(np.where(masks.bits.areas > 0, 1.0, np.nan)[members] * means[:, None])
 
 
 @METRICS.register("iou")
@@ -225,12 +179,3 @@ class IoU(_OverlapMetric):
     """
 
     over: ClassVar[Over] = "union"
-
-    @property
-    def reference_kind(self) -> ReferenceKind:
-        """Empirical: the other masks of the class."""
-        return "empirical"
-
-    def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """NaN, but for degenerate maps."""
-        return self._overlap().of_degenerate(Pairs.of(saliency, mask))

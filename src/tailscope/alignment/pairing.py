@@ -1,38 +1,94 @@
-"""From what the caller gives to pairs that every metric can score: checked, float64, degenerate maps made uniform."""
+"""From what the caller gives to maps that every metric can score: checked, float64, degenerate maps made uniform."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tailscope.alignment._kernels import falling_orders, level_out, tie_ends
+from tailscope.alignment.masking import PackedMasks
+from tailscope.alignment.remembering import Remembering
 from tailscope.core import InputError
 
 TIE_SHARE = 1e-6  # of the map's range; METHODS section 4
 _ROUNDING = 1e-6  # a range below this share of the largest magnitude is float32 rounding of a constant map
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Maps and masks as lists of equal length.
+@dataclass(frozen=True, eq=False)
+class Frames(Remembering):
+    """K maps on the frame of the masks, as the metrics read them.
 
     Args:
-        maps: (K, H·W) float64 as given.
-        masks: (K, H·W) bool.
-        lead: The leading shape of the result; its size is K.
+        given: (K, H·W) floating, as given.
+        maps: (K, H·W) float64 in [-1, 1]: the same but for a power of two, all 1 where degenerate.
+        lowest: (K,) smallest value of ``maps``.
+        peak: (K,) largest value of ``maps``.
+        degenerate: (K,) bool.
         frame: (H, W).
     """
 
+    given: NDArray[np.floating]
     maps: NDArray[np.float64]
-    masks: NDArray[np.bool_]
-    lead: tuple[int, ...]
+    lowest: NDArray[np.float64]
+    peak: NDArray[np.float64]
+    degenerate: NDArray[np.bool_]
     frame: tuple[int, int]
 
     @classmethod
+    def of(cls, saliency: NDArray[np.floating]) -> Frames:
+        """Read (K, H, W) maps."""
+        saliency = np.asarray(saliency)
+        frame = (int(saliency.shape[1]), int(saliency.shape[2]))
+        given = saliency.reshape(len(saliency), frame[0] * frame[1])
+        maps = np.array(given, dtype=np.float64, order="C")
+        return cls(given, maps, *level_out(maps, _ROUNDING), frame)
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def take(self, rows: NDArray[np.int64]) -> Frames:
+        """The maps of the ``rows``; this object itself where they are all."""
+        if rows.size == len(self):
+            return self
+
+        def taken() -> Frames:
+            lowest, peak, degenerate = self.lowest[rows], self.peak[rows], self.degenerate[rows]
+            return Frames(self.given[rows], self.maps[rows], lowest, peak, degenerate, self.frame)
+
+        return self.once(("take", rows.tobytes()), taken)
+
+    @property
+    def ranking(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+        """Pixels by falling value, ends of the groups of ties, and their number; see the kernel ``tie_ends``."""
+        return self.once("ranking", self._ranked)
+
+    def _ranked(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+        single = self.given.dtype.itemsize <= np.dtype(np.float32).itemsize
+        order = falling_orders(self.maps) if single else _sorted(self.maps)
+        return order, *tie_ends(self.maps, order, TIE_SHARE * (self.peak - self.lowest))
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Maps and the mask of each.
+
+    Args:
+        frames: K maps.
+        masks: Some masks.
+        members: (K, 1) which of them belongs to each map.
+        lead: The leading shape of the result; its size is K.
+    """
+
+    frames: Frames
+    masks: PackedMasks
+    members: NDArray[np.int64]
+    lead: tuple[int, ...]
+
+    @classmethod
     def of(cls, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> Pairs:
-        """Broadcast the leading axes and flatten the pixels.
+        """Broadcast the leading axes.
 
         Raises:
             InputError: A map is not floating, a mask not bool, or the two do not fit.
@@ -47,39 +103,14 @@ class Pairs:
                 "for each map"
             ) from None
         frame = (int(saliency.shape[-2]), int(saliency.shape[-1]))
-        pixels = frame[0] * frame[1]
-        count = int(np.prod(lead, dtype=np.int64))
-        maps = np.broadcast_to(saliency, lead + frame).reshape(count, pixels).astype(np.float64)
-        masks = np.broadcast_to(mask, lead + frame).reshape(count, pixels)
-        return cls(maps, masks, lead, frame)
-
-    @property
-    def areas(self) -> NDArray[np.float64]:
-        """(K,) share of the frame that each mask covers; NaN for an empty mask."""
-        inside = self.masks.sum(axis=1)
-        return np.where(inside > 0, inside / self.masks.shape[1], np.nan)
-
-    def shaped(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(K,) values in the leading shape, NaN where the mask is empty."""
-        return np.asarray(np.where(self.masks.any(axis=1), values, np.nan).reshape(self.lead))
+        maps = np.broadcast_to(saliency, lead + frame).reshape(int(np.prod(lead, dtype=np.int64)), *frame)
+        numbers = np.arange(int(np.prod(mask.shape[:-2], dtype=np.int64))).reshape(mask.shape[:-2])
+        members = np.array(np.broadcast_to(numbers, lead), dtype=np.int64).reshape(-1, 1)
+        return cls(Frames.of(maps), PackedMasks.of(mask.reshape(-1, *frame)), members, lead)
 
 
-def values_if_degenerate(pairs: Pairs, score: Callable[[Pairs], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The scores of the degenerate maps, which count as uniform and are their own reference; NaN for all others.
-
-    Args:
-        pairs: All pairs.
-        score: From K pairs to (K,) values; it sees the degenerate ones only.
-
-    Returns:
-        Values in the leading shape.
-    """
-    degenerate = informative(pairs.maps)[1]
-    values = np.full(degenerate.size, np.nan)
-    if degenerate.any():
-        few = Pairs(pairs.maps[degenerate], pairs.masks[degenerate], (int(degenerate.sum()),), pairs.frame)
-        values[degenerate] = score(few)
-    return values.reshape(pairs.lead)
+def _sorted(maps: NDArray[np.float64]) -> NDArray[np.int32]:
+    return np.argsort(-maps, axis=1, kind="stable").astype(np.int32)
 
 
 def degenerate_maps(saliency: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -97,30 +128,26 @@ def degenerate_maps(saliency: NDArray[np.floating]) -> NDArray[np.bool_]:
         [False, True, True, True]
     """
     saliency = np.asarray(saliency)
-    flat = saliency.reshape(*saliency.shape[:-2], -1).astype(np.float64)
+    flat = saliency.reshape(*saliency.shape[:-2], -1)
     return informative(flat)[1]
 
 
-def informative(maps: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def informative(maps: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Bring each map to magnitudes of 1 or less, and make degenerate maps uniform.
 
     Maps are divided by a power of two, which is exact, so that neither huge nor tiny values overflow in a sum.
 
     Args:
-        maps: (..., P) float64.
+        maps: (..., P) floating.
 
     Returns:
         maps: (..., P) float64 in [-1, 1], all 1 where degenerate.
         degenerate: (...) bool.
     """
-    finite = np.isfinite(maps).all(axis=-1, keepdims=True)
-    clean = np.where(finite, maps, 0.0)
-    magnitude = np.abs(clean).max(axis=-1, keepdims=True)
-    exponent = np.frexp(magnitude)[1]
-    scaled = np.ldexp(clean, -exponent)
-    peak, lowest = scaled.max(axis=-1, keepdims=True), scaled.min(axis=-1, keepdims=True)
-    degenerate = ~finite | (peak <= 0) | (peak - lowest <= _ROUNDING * np.ldexp(magnitude, -exponent))
-    return np.where(degenerate, 1.0, scaled), degenerate[..., 0]
+    lead = maps.shape[:-1]
+    scaled = np.array(maps, dtype=np.float64, order="C").reshape(int(np.prod(lead, dtype=np.int64)), maps.shape[-1])
+    degenerate = level_out(scaled, _ROUNDING)[2]
+    return scaled.reshape(maps.shape), degenerate.reshape(lead)
 
 
 def _check(saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> None:

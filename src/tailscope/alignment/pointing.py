@@ -7,17 +7,18 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
-from tailscope.alignment.attaining import best_on_grid
-from tailscope.alignment.pairing import TIE_SHARE, Pairs, informative
+from tailscope.alignment._kernels import counts_down_to
+from tailscope.alignment.masking import PackedMasks
+from tailscope.alignment.pairing import TIE_SHARE, Frames, Pairs
+from tailscope.alignment.prepared import PreparedMetric
 from tailscope.alignment.registry import METRICS, ReferenceKind
 from tailscope.core import InputError
 
 
 @METRICS.register("pointing_game")
 @dataclass(frozen=True)
-class PointingGame:
+class PointingGame(PreparedMetric):
     """Whether the map's maximum lies in the annotation: 1 hit, 0 miss, higher is better.
 
     Tied maxima give the share of them that hits. An uninformed map scores the area share of the dilated mask.
@@ -66,16 +67,19 @@ class PointingGame:
                 f"`top_k` belongs to the variant as_published and `tolerance_px` to the others; got {self}; drop one"
             )
 
-    def __call__(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Share of the map's maxima that hit; see the protocol."""
+    def scores(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Share of the map's maxima that hit."""
         if self.variant == "as_published":
-            hits, total = self.counts(saliency, mask)
+            hits, total = self._counts(frames, masks, members)
             return np.asarray(np.where(total > 0, hits / np.maximum(total, 1), np.nan))
-        pairs = Pairs.of(saliency, mask)
-        maps = informative(pairs.maps)[0]
-        peak, lowest = maps.max(axis=1, keepdims=True), maps.min(axis=1, keepdims=True)
-        tied = maps >= peak - TIE_SHARE * (peak - lowest)
-        return pairs.shaped((tied & self._target(pairs)).sum(axis=1) / tied.sum(axis=1))
+        limits = frames.peak - TIE_SHARE * (frames.peak - frames.lowest)
+        hits, total = counts_down_to(frames.maps, limits, self._target(masks).bits, members)
+        return np.asarray(np.where(masks.bits.areas[members] > 0, hits / total[:, None], np.nan))
+
+    def uninformed(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The area share of the dilated mask."""
+        shares = np.where(masks.bits.areas > 0, self._target(masks).shares, np.nan)[members]
+        return np.array(np.broadcast_to(shares, (len(frames), members.shape[1])))
 
     def counts(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], ...]:
         """Pixels down to the ``top_k``-th largest value: (inside the mask, all), each (...) int64, as published.
@@ -84,31 +88,23 @@ class PointingGame:
             InputError: The map has fewer than ``top_k`` pixels.
         """
         pairs = Pairs.of(saliency, mask)
-        size = pairs.maps.shape[1]
+        hits, total = self._counts(pairs.frames, pairs.masks, pairs.members)
+        return hits.reshape(pairs.lead), total.reshape(pairs.lead)
+
+    def _counts(
+        self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(K, n) pixels inside each mask and (K, 1) all."""
+        values = np.array(frames.given, dtype=np.float64, order="C")
+        size = values.shape[1]
         if self.top_k > size:
             raise InputError(f"`top_k` is {self.top_k}; the map has {size} pixels; choose a smaller one")
-        threshold = np.partition(pairs.maps, size - self.top_k, axis=1)[:, size - self.top_k, None]
-        top = (pairs.maps >= threshold) & (threshold != 0)
-        counted = (top & pairs.masks).sum(axis=1), top.sum(axis=1)
-        return tuple(count.astype(np.int64).reshape(pairs.lead) for count in counted)
+        threshold = np.partition(values, size - self.top_k, axis=1)[:, size - self.top_k]
+        hits, total = counts_down_to(values, np.where(threshold != 0, threshold, np.inf), masks.bits, members)
+        return hits, total[:, None]
 
-    def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The area share of the dilated mask."""
-        pairs = Pairs.of(saliency, mask)
-        return pairs.shaped(self._target(pairs).sum(axis=1) / pairs.masks.shape[1])
-
-    def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
-        """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
-        return best_on_grid(self, mask, grid)
-
-    def _target(self, pairs: Pairs) -> NDArray[np.bool_]:
-        """(K, P) the pixels that count as a hit."""
+    def _target(self, masks: PackedMasks) -> PackedMasks:
+        """The pixels that count as a hit."""
         if self.variant == "as_published" or (self.variant == "corrected" and self.tolerance_px == 0):
-            return pairs.masks
-        targets = np.zeros_like(pairs.masks)
-        for row, mask in enumerate(pairs.masks):
-            if mask.any():  # the distance to an empty mask is not defined
-                distance = distance_transform_edt(~mask.reshape(pairs.frame)).ravel()
-                near = distance < self.tolerance_px if self.variant == "torchray" else distance <= self.tolerance_px
-                targets[row] = near
-        return targets
+            return masks
+        return masks.dilated(self.tolerance_px, below=self.variant == "torchray")

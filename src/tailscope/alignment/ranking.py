@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.alignment._kernels import grouped_precision, owners, tie_groups, top_area_ious
-from tailscope.alignment.attaining import best_on_grid
-from tailscope.alignment.masking import PixelLists
-from tailscope.alignment.pairing import TIE_SHARE, Pairs, informative, values_if_degenerate
+from tailscope.alignment._kernels import grouped_precision, owners, top_area_ious
+from tailscope.alignment.masking import PackedMasks
+from tailscope.alignment.pairing import Frames
+from tailscope.alignment.prepared import PreparedMetric
 from tailscope.alignment.registry import METRICS, ReferenceKind
+
+_BLOCK_PIXELS = 2**22  # of the masks whose pixels are laid out at once: 16 MiB
 
 
 @METRICS.register("iou_at_area")
 @dataclass(frozen=True)
-class IouAtArea:
+class IouAtArea(PreparedMetric):
     """IoU of the |B| largest pixels of the map with the annotation B, in [0, 1], higher is better.
 
     No threshold to choose, and no reward for covering much. Ties at the cut: the expected IoU over a random choice
@@ -36,32 +39,24 @@ class IouAtArea:
     higher_is_better: ClassVar[bool] = True
     reference_kind: ClassVar[ReferenceKind] = "empirical"
 
-    def __call__(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """See the protocol."""
-        return self._values(Pairs.of(saliency, mask))
+    def scores(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The IoU of each map's largest pixels with each of its masks."""
+        # The kernel reads masks by rising area, so that it never takes back a pixel.
+        rising = np.argsort(masks.bits.areas[members], axis=1, kind="stable")
+        order, ends, _ = frames.ranking
+        sorted_scores = top_area_ious(order, ends, masks.bits, np.take_along_axis(members, rising, axis=1))
+        values = np.empty_like(sorted_scores)
+        np.put_along_axis(values, np.broadcast_to(rising, values.shape), sorted_scores, axis=1)
+        return values
 
-    def cross(self, saliency: NDArray[np.floating], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """See :class:`~tailscope.alignment.registry.CrossScored`."""
-        lists = PixelLists.of(masks.reshape(len(masks), -1))
-        return np.array([_top_area(row, lists) for row in _rows(saliency)]).reshape(len(saliency), len(masks))
-
-    def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def uninformed(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
         """NaN, but for degenerate maps."""
-        return values_if_degenerate(Pairs.of(saliency, mask), self._values)
-
-    def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
-        """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
-        return best_on_grid(self, mask, grid)
-
-    def _values(self, pairs: Pairs) -> NDArray[np.float64]:
-        maps = informative(pairs.maps)[0]
-        values = [_top_area(row, PixelLists.of(mask[None])) for row, mask in zip(maps, pairs.masks, strict=True)]
-        return pairs.shaped(np.array(values, dtype=np.float64).reshape(-1))
+        return self.of_degenerate(frames, masks, members)
 
 
 @METRICS.register("pixel_ap")
 @dataclass(frozen=True)
-class PixelAp:
+class PixelAp(PreparedMetric):
     """Average precision of the pixels ranked by the map, in (0, 1], higher is better.
 
     Tied pixels enter the curve together, as in scikit-learn's ``average_precision_score``; a uniform map scores the
@@ -80,52 +75,39 @@ class PixelAp:
     higher_is_better: ClassVar[bool] = True
     reference_kind: ClassVar[ReferenceKind] = "empirical"
 
-    def __call__(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """See the protocol."""
-        return self._values(Pairs.of(saliency, mask))
+    def scores(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The average precision of each map for each of its masks."""
+        values = np.empty((len(frames), members.shape[1]))
+        maps = np.arange(len(frames))
+        for line, chosen in enumerate(members):
+            rows = maps if len(members) == 1 else maps[line : line + 1]
+            for block in _blocks(masks.bits.areas[chosen]):
+                values[rows, block] = _precision(frames, rows, masks, chosen[block])
+        return values
 
-    def cross(self, saliency: NDArray[np.floating], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """See :class:`~tailscope.alignment.registry.CrossScored`."""
-        return _precision(_rows(saliency), masks.reshape(len(masks), -1))
-
-    def reference(self, saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def uninformed(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
         """NaN, but for degenerate maps."""
-        return values_if_degenerate(Pairs.of(saliency, mask), self._values)
-
-    def attainable(self, mask: NDArray[np.bool_], grid: tuple[int, int]) -> float:
-        """See :func:`~tailscope.alignment.attaining.best_on_grid`."""
-        return best_on_grid(self, mask, grid)
-
-    def _values(self, pairs: Pairs) -> NDArray[np.float64]:
-        maps = informative(pairs.maps)[0]
-        values = [_precision(row[None], mask[None])[0] for row, mask in zip(maps, pairs.masks, strict=True)]
-        return pairs.shaped(np.array(values, dtype=np.float64).reshape(-1))
+        return self.of_degenerate(frames, masks, members)
 
 
-def _rows(saliency: NDArray[np.floating]) -> NDArray[np.float64]:
-    return informative(np.asarray(saliency, dtype=np.float64).reshape(len(saliency), -1))[0]
+def _blocks(areas: NDArray[np.int64]) -> Iterator[slice]:
+    """Consecutive masks whose pixels together stay below the size of a block; one mask may exceed it."""
+    begin, held = 0, 0
+    for place, area in enumerate(areas.tolist()):
+        if place > begin and held + area > _BLOCK_PIXELS:
+            yield slice(begin, place)
+            begin, held = place, 0
+        held += area
+    yield slice(begin, areas.size)
 
 
-def _ranked(row: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
-    """Pixels by falling value, the tie group of each pixel, and the end of each group."""
-    order = np.argsort(-row, kind="stable").astype(np.int64)
-    group, ends = tie_groups(row, order, TIE_SHARE * float(row[order[0]] - row[order[-1]]))
-    return order, group, ends
-
-
-def _top_area(row: NDArray[np.float64], lists: PixelLists) -> NDArray[np.float64]:
-    _, group, ends = _ranked(row)
-    return np.asarray(top_area_ious(group, ends, lists.starts, lists.pixels))
-
-
-def _precision(rows: NDArray[np.float64], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(M, P) maps against (N, P) masks: (M, N)."""
-    lists = PixelLists.of(masks)
-    starts, members = owners(lists.starts, lists.pixels, masks.shape[1])
-    values = np.full((len(rows), len(masks)), np.nan)
-    drawn = lists.areas > 0
-    for at, row in enumerate(rows):
-        order, _, ends = _ranked(row)
-        sums = grouped_precision(order, ends, starts, members, len(masks))
-        values[at, drawn] = sums[drawn] / lists.areas[drawn]
-    return values
+def _precision(
+    frames: Frames, rows: NDArray[np.int64], masks: PackedMasks, chosen: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(R, n) average precision of the maps ``rows`` for the masks ``chosen``."""
+    order, ends, groups = frames.ranking
+    starts, holders = owners(masks.bits, chosen, frames.maps.shape[1])
+    areas = masks.bits.areas[chosen]
+    sums = [grouped_precision(order[row], ends[row, : groups[row]], starts, holders, chosen.size) for row in rows]
+    table = np.array(sums).reshape(rows.size, chosen.size)
+    return np.asarray(np.where(areas > 0, table / np.maximum(areas, 1), np.nan))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -49,7 +49,7 @@ class LayerMaps:
 
 @contextmanager
 def layer_maps(
-    model: nn.Module, images: Tensor, classes: Sequence[int], layer: str, at: At = "output"
+    model: nn.Module, images: Tensor, classes: Sequence[int], layer: str, at: At = "output", *, gradients: bool = True
 ) -> Iterator[LayerMaps]:
     """Run the network once on a batch and read one layer; autograd's record begins there.
 
@@ -61,20 +61,23 @@ def layer_maps(
         classes: The question, for the checks.
         layer: Dotted name, or ``"auto"``, found anew by a pass of the first image alone.
         at: The layer's output, or its input.
+        gradients: False records nothing, for methods that need the activations and the logits alone.
 
     Raises:
         UnknownNameError: The model has no such layer.
-        InputError: Images, classes or logits are wrong, the layer gives no map, or no logit depends on it.
+        InputError: Images, classes or logits are wrong, the layer gives no map, or, with gradients, no logit depends
+            on it.
     """
     require_images(images)
     images = images.detach()
     found = find_layer(model, images[:1], layer, coarse=_coarse(layer))
     with ExitStack() as stack:
-        stack.enter_context(asking(model, gradients=True))
-        taps = stack.enter_context(tap(model, [found.name], at=at, cut=True))
+        stack.enter_context(asking(model, gradients=gradients))
+        taps = stack.enter_context(tap(model, [found.name], at=at, cut=gradients))
         logits = model(images)
         require_logits(logits, classes)
-        require_gradients(logits, f"layer {found.name!r}")
+        if gradients:
+            require_gradients(logits, f"layer {found.name!r}")
         output = taps[found.name]
         if at == "input":
             image = (int(images.shape[2]), int(images.shape[3]))
@@ -87,6 +90,40 @@ def weighted_sum(weights: Sequence[Tensor], activations: Tensor) -> Tensor:
     empty = activations.new_zeros(len(activations), 0, activations.shape[1])
     whole = torch.stack(tuple(weights), dim=1) if weights else empty
     return torch.einsum("bkc,bchw->bkhw", whole, activations).to(torch.float32)
+
+
+def image_by_image(
+    model: nn.Module,
+    images: Tensor,
+    classes: Sequence[int],
+    layer: str,
+    weigh: Callable[[Tensor, LayerMaps], Tensor],
+) -> Tensor:
+    """``Σ_k w_k · A_k``, (B, K, h, w) float32, for weights that take many passes of each image and no gradient.
+
+    Every pass holds one image, so that its map is the same bits in any batch: differences of logits that lie close
+    together would show what the size of a batch does to rounding. The sum is taken in float64 for the same reason.
+
+    Args:
+        model: The network; it is left as it was.
+        images: (B, C, H, W).
+        classes: The question.
+        layer: Dotted name, or ``"auto"``.
+        weigh: One image (1, C, H, W) and its maps to weights (C, K); not called for no class.
+
+    Raises:
+        UnknownNameError: The model has no such layer.
+        InputError: Images, classes or logits are wrong, or the layer gives no map.
+    """
+    require_images(images)
+    maps = []
+    for image in torch.split(images.detach(), 1):
+        with layer_maps(model, image, classes, layer, gradients=False) as seen:
+            pass
+        layer = seen.layer.name
+        weights = weigh(image, seen) if len(classes) else image.new_zeros(seen.activations.shape[1], 0)
+        maps.append(torch.einsum("ck,bchw->bkhw", weights.to(torch.float64), seen.activations.to(torch.float64)))
+    return torch.cat(maps).to(torch.float32)
 
 
 def stacked(maps: Sequence[Tensor], like: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from tailscope.models import frozen_eval
 
 @contextmanager
 def asking(model: nn.Module, *, gradients: bool) -> Iterator[None]:
-    """Eval mode, no parameter gradients, autograd on or off as asked; everything as before after it, also after an error.
+    """Eval mode, no parameter gradients, autograd on or off as asked; all is as before after it, also after an error.
 
     torch's random state is put back as well, for networks that draw in eval mode.
     """

@@ -45,4 +45,10 @@ class Attribution(Protocol):
 
 
 ATTRIBUTIONS: Registry[Attribution] = Registry("attribution")
-"""``gradcam``; others through the entry-point group ``tailscope.attribution``."""
+"""Methods by name; others come through the entry-point group ``tailscope.attribution``.
+
+CAMs: ``gradcam``, ``gradcam_pp``, ``hirescam``, ``layercam``, ``eigencam``, ``scorecam``, ``ablationcam``. Gradients:
+``input_gradient``, ``gradient_x_input``, ``smoothgrad``, ``integrated_gradients``, ``guided_backprop``. Masks:
+``occlusion``, ``rise``, ``extremal_perturbation``, ``information_bottleneck``. Attention: ``attention_rollout``,
+``transformer_attribution``.
+"""

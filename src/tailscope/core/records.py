@@ -113,6 +113,11 @@ class Dataset:
     flips_allowed: bool = False
 
 
+def no_readers(*_: object) -> dict[str, NDArray[np.bool_]]:
+    """The masks of data that know no readers: none."""
+    return {}
+
+
 @dataclass(frozen=True)
 class ExperimentData:
     """The data as one experiment uses them: policies applied, split, decoded.
@@ -126,8 +131,8 @@ class ExperimentData:
         targets: (N, K) float32 in {0, 1, NaN}.
         pixels: (N, H, W, C) uint8, memory-mapped.
         annotations: Canonical shapes of the classes above; same columns as :class:`Dataset`.
-        masks: (row, class name) to the (H, W) boolean union of that class's annotations on the network's grid, or
-            None where there is none. Names of ``extra_masks`` work as well.
+        masks: (row, class name) to the (H, W) boolean union of that class's annotations on the network's grid, or of
+            what the chosen readers drew; None where there is none. Names of ``extra_masks`` work as well.
         annotated: (M, 2) int64 rows (image row, class index) that have an annotation and a positive target.
         fingerprint: Hex digest of the pixels, the targets, the split and the annotations.
         patients_known: False where no image has a patient id.
@@ -136,6 +141,8 @@ class ExperimentData:
         attributes: Name to (N,) values, rows as ``image_ids``: the columns of the images that have a value (view, age,
             sex, further ones of the source; missing is None or NaN), and per name of ``extra_masks`` whether it stands
             on the image, bool. Only samplers read them.
+        reader_masks: (row, class name) to reader's name to the (H, W) boolean union of what that reader drew, whichever
+            readers were chosen; empty where nobody drew.
     """
 
     name: str
@@ -153,6 +160,7 @@ class ExperimentData:
     notes: tuple[str, ...] = ()
     flips_allowed: bool = False
     attributes: dict[str, NDArray[Any]] = field(default_factory=dict)
+    reader_masks: Callable[[int, str], dict[str, NDArray[np.bool_]]] = no_readers
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Row numbers of one split, ascending."""

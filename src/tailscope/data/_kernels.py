@@ -14,6 +14,9 @@ Layer = NDArray[np.float32]
 
 INNER = 0.045  # where the lungs begin, beside the spine
 EDGE = 0.014  # softness of organ borders
+ABSORPTION = 1.55  # of the film: tone = (1 − exp(−ABSORPTION · density)) ** TOE
+TOE = 1.25
+BLACK, SPAN = 6.0, 270.0  # grey value without any density, and what the densest tone adds
 
 
 @njit(cache=True, nogil=True)
@@ -274,7 +277,7 @@ def expose(density: Layer, key: np.uint64, exposure: float, gamma: float, grain:
             speck = 0.0
             for part in range(4):
                 speck += float((bits >> np.uint64(16 * part)) & np.uint64(65535)) / 65535.0
-            tone = (1.0 - math.exp(-1.55 * exposure * max(density[row, column], 0.0))) ** (1.25 * gamma)
-            value = 6.0 + 270.0 * tone + 255.0 * grain * (speck - 2.0) * 1.7
+            tone = (1.0 - math.exp(-ABSORPTION * exposure * max(density[row, column], 0.0))) ** (TOE * gamma)
+            value = BLACK + SPAN * tone + 255.0 * grain * (speck - 2.0) * 1.7
             film[row, column] = np.uint8(min(max(value, 0.0), 255.0))
     return film

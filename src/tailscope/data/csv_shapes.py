@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from tailscope.core.errors import DataError
 from tailscope.core.geometry import Size, encode_rle
 from tailscope.data.decoding import raster_size, raw_values
 from tailscope.data.files import inside
+from tailscope.data.readers import MAJORITY, UNION
 from tailscope.data.tables import Shape
 from tailscope.data.text_tables import TextTable
 
@@ -29,7 +30,7 @@ _UNKNOWN_SIZE = (10**9, 10**9)  # of an image that is missing, which is a proble
 
 @dataclass(frozen=True)
 class ShapeReader:
-    """Reads shapes from a table with the columns ``image``, ``class`` and those of one kind of shape.
+    """Reads shapes from a table with the columns ``image``, ``class``, those of one kind of shape, perhaps ``reader``.
 
     Args:
         root: Mask files are named relative to it.
@@ -43,8 +44,8 @@ class ShapeReader:
     box_format: BoxFormat | None
     point_radius_px: float | None
 
-    def read(self, table: TextTable, resolve: Callable[[str], str]) -> tuple[list[Shape], list[str], list[str]]:
-        """Shapes, the place of each, and the problems of the rows that are none.
+    def read(self, table: TextTable, resolve: Callable[[str], str]) -> tuple[list[Shape], list[int], list[str]]:
+        """Shapes, the row of each, and the problems of the rows that are none.
 
         Args:
             table: The annotation table.
@@ -54,7 +55,7 @@ class ShapeReader:
         images, classes = table.column("image"), table.column("class")
         fields = list(zip(*(table.column(name) for name in COLUMNS[kind]), strict=True))
         shapes: list[Shape] = []
-        where, problems = [], []
+        rows, problems = [], []
         for row, values in enumerate(fields):
             if not any(values):
                 continue  # an image without a shape, as some tables list them
@@ -65,8 +66,8 @@ class ShapeReader:
                 problems.append(f"{table.where(row)}: {error}")
                 continue
             shapes.append((image_id, classes[row], *shape, size))
-            where.append(table.where(row))
-        return shapes, where, problems
+            rows.append(row)
+        return shapes, rows, problems
 
     def _kind(self, table: TextTable) -> str:
         present = [kind for kind, names in COLUMNS.items() if set(names) <= set(table.columns)]
@@ -107,6 +108,20 @@ class ShapeReader:
                 f"mask {name} holds the values {shown}; expected 0/1 or 0/255: save a binary mask, not as JPEG"
             )
         return ("rle", encode_rle(values > 0)), found
+
+
+def shape_readers(table: TextTable, rows: Sequence[int]) -> tuple[list[str], list[str]]:
+    """Who drew each of the rows, and the problems; ``table`` throughout where the table has no column ``reader``."""
+    if "reader" not in table.columns:
+        return ["table"] * len(rows), []
+    cells = table.column("reader")
+    readers = [cells[row] for row in rows]
+    problems = [
+        f"{table.where(row)}: reader must be a name other than union and majority; got {cells[row]!r}; say who drew it"
+        for row in rows
+        if cells[row] in ("", UNION, MAJORITY)
+    ]
+    return readers, problems
 
 
 def _number(text: str) -> float:

@@ -14,7 +14,7 @@ from tailscope.core.errors import DataError, InputError
 from tailscope.core.geometry import Size
 from tailscope.core.records import Dataset
 from tailscope.data.csv_columns import further_columns
-from tailscope.data.csv_shapes import BoxFormat, ShapeReader
+from tailscope.data.csv_shapes import BoxFormat, ShapeReader, shape_readers
 from tailscope.data.decoding import raster_size
 from tailscope.data.files import IMAGE_SUFFIXES, FileContent, ImageFiles, inside, require_root
 from tailscope.data.registry import DATASETS
@@ -37,7 +37,8 @@ class CsvTables:
 
     The annotation table has the columns ``image``, ``class`` and, per shape, ``x0, y0, x1, y1``, or
     ``x, y, width, height``, or a point ``x, y``, or ``mask_file``: an image, relative to the root, in which 0 is
-    background and 1 or 255 foreground. A row that leaves its shape blank says nothing.
+    background and 1 or 255 foreground. A row that leaves its shape blank says nothing. Where there is a column
+    ``reader``, it names who drew the shape.
 
     Args:
         labels: The table of labels, relative to the root.
@@ -188,11 +189,13 @@ class CsvTables:
         table = read_text_table(root / inside(self.annotations))
         reader = ShapeReader(root, self._sizes(root, path_of), self.box_format, self.point_radius_px)
         stems = {Path(name).with_suffix("").as_posix(): name for name in path_of}
-        shapes, where, problems = reader.read(table, lambda name: name if name in path_of else stems.get(name, name))
-        kept = [row for row, shape in enumerate(shapes) if shape[1] not in ignored]
-        annotations = annotation_table([shapes[row] for row in kept], "table")
-        where = [where[row] for row in kept]
-        return annotations, problems + annotation_problems(annotations, path_of, classes, where)
+        shapes, rows, problems = reader.read(table, lambda name: name if name in path_of else stems.get(name, name))
+        kept = [place for place, shape in enumerate(shapes) if shape[1] not in ignored]
+        rows = [rows[place] for place in kept]
+        names, unnamed = shape_readers(table, rows)
+        annotations = annotation_table([shapes[place] for place in kept], "table").assign(reader=names)
+        where = [table.where(row) for row in rows]
+        return annotations, problems + unnamed + annotation_problems(annotations, path_of, classes, where)
 
     def _sizes(self, root: Path, path_of: dict[str, str]) -> Callable[[str], Size | None]:
         known: dict[str, Size | None] = {}

@@ -13,15 +13,20 @@ from numpy.typing import NDArray
 
 from tailscope.core.artifacts import digest
 from tailscope.core.errors import InputError
-from tailscope.core.geometry import encode_rle
 from tailscope.core.records import SPLITS, Dataset
-from tailscope.core.registry import nearest
-from tailscope.data.phantom_confounders import ARTIFACTS, BASE_RATES
-from tailscope.data.phantom_findings import FINDINGS
-from tailscope.data.phantom_plan import PREVALENCE, SetPlan, Tie, plan_set, positives
-from tailscope.data.phantom_rendering import COLUMNS, GENERATOR_VERSION, RenderSettings, render_masks, render_phantoms
+from tailscope.data.phantom_plan import PREVALENCE, SetPlan, plan_set, positives
+from tailscope.data.phantom_rendering import GENERATOR_VERSION, RenderSettings, render_phantoms
+from tailscope.data.planting import (
+    artifact_notes,
+    label_rows,
+    label_states,
+    planted_shapes,
+    prevalence_problems,
+    shortcut_problems,
+    ties_of,
+)
 from tailscope.data.registry import DATASETS
-from tailscope.data.tables import Shape, annotation_table, image_table, label_table
+from tailscope.data.tables import annotation_table, image_table, label_table
 
 READER = "generator"
 
@@ -74,7 +79,11 @@ class Phantom:
     test_shortcuts: Literal["free", "tied"] = "free"
 
     def __post_init__(self) -> None:
-        problems = [*self._size_problems(), *self._prevalence_problems(), *self._shortcut_problems()]
+        problems = [
+            *self._size_problems(),
+            *self._prevalence_problems(),
+            *shortcut_problems(self.shortcuts, tuple(self.prevalence)),
+        ]
         try:
             self.rendering()
         except InputError as error:
@@ -87,20 +96,19 @@ class Phantom:
         plan = plan_set(self._plan())
         ids = [f"phantom_{number:06d}" for number in range(len(plan))]
         rows = label_rows(plan)
-        shapes = _shapes(self.rendering(), ids, rows)
-        states = np.where(plan[list(self.prevalence)].to_numpy(dtype=bool), "positive", "negative")
+        findings, artifacts = planted_shapes(self.rendering(), ids, range(len(ids)), rows)
         classes = tuple(self.prevalence)
         pixels = PhantomPixels(self.rendering(), rows)
         return Dataset(
             name="phantom",
             classes=classes,
             images=_images(plan, ids, self.size),
-            labels=label_table(ids, classes, states, READER),
-            annotations=annotation_table([shape for shape in shapes if shape[1] in FINDINGS], READER),
+            labels=label_table(ids, classes, label_states(plan, classes), READER),
+            annotations=annotation_table(findings, READER),
             read_pixels=pixels,
             content=pixels.content,
             notes=self._notes(),
-            extra_masks=annotation_table([shape for shape in shapes if shape[1] in ARTIFACTS], READER),
+            extra_masks=annotation_table(artifacts, READER),
         )
 
     def rendering(self) -> RenderSettings:
@@ -108,7 +116,6 @@ class Phantom:
         return RenderSettings(self.seed, self.size, self.subtlety)
 
     def _plan(self) -> SetPlan:
-        ties = tuple(Tie(name, tie["artifact"], float(tie["strength"])) for name, tie in self.shortcuts.items())
         per_patient = (self.images_per_patient[0], self.images_per_patient[1])
         return SetPlan(
             sizes=(self.train, self.val, self.test),
@@ -116,21 +123,14 @@ class Phantom:
             prevalence=self.prevalence,
             minimum=self.minimum_positives,
             per_patient=per_patient,
-            ties=ties,
+            ties=ties_of(self.shortcuts),
             test_ties=self.test_shortcuts,
         )
 
     def _notes(self) -> tuple[str, ...]:
-        rates = ", ".join(f"{name} {rate:.0%}" for name, rate in BASE_RATES.items())
-        ties = tuple(
-            f"shortcut: {tie['artifact']} in {tie['strength']:.0%} of the {name} positives of train and val; "
-            f"test {self.test_shortcuts}"
-            for name, tie in self.shortcuts.items()
-        )
         return (
             f"generated images ({GENERATOR_VERSION}, seed {self.seed}): no patient is real",
-            f"artifacts stand at base rates: {rates}",
-            *ties,
+            *artifact_notes(self.shortcuts, self.test_shortcuts),
         )
 
     def _size_problems(self) -> list[str]:
@@ -148,15 +148,9 @@ class Phantom:
         return problems
 
     def _prevalence_problems(self) -> list[str]:
-        problems = [] if self.prevalence else ["`prevalence` is empty; name at least one class"]
-        for name, share in self.prevalence.items():
-            if name not in FINDINGS:
-                problems.append(f"`prevalence` names the unknown class {name!r}{nearest(name, tuple(FINDINGS))}")
-            elif not (isinstance(share, int | float) and 0 < share < 1):
-                problems.append(f"`prevalence` of {name} must lie between 0 and 1; got {share!r}")
-            else:
-                problems.extend(self._count_problems(name, share))
-        return problems
+        if problems := prevalence_problems("prevalence", self.prevalence):
+            return problems
+        return [problem for name, share in self.prevalence.items() for problem in self._count_problems(name, share)]
 
     def _count_problems(self, name: str, share: float) -> list[str]:
         return [
@@ -165,32 +159,6 @@ class Phantom:
             for split in SPLITS
             if (count := positives(share, size := getattr(self, split), self.minimum_positives)) >= size
         ]
-
-    def _shortcut_problems(self) -> list[str]:
-        if not isinstance(self.shortcuts, Mapping) or not all(
-            isinstance(tie, Mapping) for tie in self.shortcuts.values()
-        ):
-            return [
-                "`shortcuts` must map each class to its artifact and strength, e.g. "
-                f"{{pneumothorax: {{artifact: chest_tube, strength: 0.8}}}}; got {self.shortcuts!r}"
-            ]
-        problems = []
-        artifacts = [tie.get("artifact") for tie in self.shortcuts.values()]
-        for name, tie in self.shortcuts.items():
-            artifact, strength = tie.get("artifact"), tie.get("strength")
-            if name not in self.prevalence:
-                problems.append(f"`shortcuts` names the unknown class {name!r}{nearest(name, tuple(self.prevalence))}")
-            if set(tie) != {"artifact", "strength"}:
-                problems.append(f"shortcut of {name} must have `artifact` and `strength`; got {sorted(tie)}")
-            if artifact not in ARTIFACTS:
-                problems.append(
-                    f"shortcut of {name}: no artifact {artifact!r}{nearest(str(artifact), tuple(ARTIFACTS))}"
-                )
-            if not isinstance(strength, int | float) or not 0 <= strength <= 1:
-                problems.append(f"shortcut of {name}: `strength` must be from 0 to 1; got {strength!r}")
-        if len(set(artifacts)) < len(artifacts):
-            problems.append(f"`shortcuts` ties one artifact to several classes: {artifacts}; tie each to one")
-        return problems
 
 
 @dataclass(frozen=True)
@@ -217,13 +185,6 @@ class PhantomPixels:
         ]
 
 
-def label_rows(plan: pd.DataFrame) -> NDArray[np.bool_]:
-    """(N, 12) bool in the order of the generator's columns; classes that are not planned are absent."""
-    absent = np.zeros(len(plan), dtype=bool)
-    columns = [plan[name].to_numpy(dtype=bool) if name in plan else absent for name in COLUMNS]
-    return np.stack(columns, axis=1)
-
-
 def _images(plan: pd.DataFrame, ids: list[str], size: int) -> pd.DataFrame:
     count = len(ids)
     columns: dict[str, list[Any]] = {
@@ -237,12 +198,3 @@ def _images(plan: pd.DataFrame, ids: list[str], size: int) -> pd.DataFrame:
         "sex": plan["sex"].tolist(),
     }
     return image_table(columns)
-
-
-def _shapes(settings: RenderSettings, ids: list[str], rows: NDArray[np.bool_]) -> list[Shape]:
-    return [
-        (ids[index], name, "rle", encode_rle(mask), (settings.size, settings.size))
-        for index in range(len(ids))
-        for name, group in render_masks(settings, index, rows[index]).items()
-        for mask in group
-    ]

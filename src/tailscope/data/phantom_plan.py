@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -122,16 +122,31 @@ def _plan_split(plan: SetPlan, split: str, size: int) -> pd.DataFrame:
             weights = np.array(loadings)
             score = factors @ weights + np.sqrt(1 - weights @ weights) * own[:, column]
             count = positives(plan.prevalence[name], size, plan.minimum)
-            table[name] = _top(score, count)
-    tied = {} if split == "test" and plan.test_ties == "free" else {tie.artifact: tie for tie in plan.ties}
-    known = {tie.artifact: tie for tie in plan.ties}
+            table[name] = highest(score, count)
+    holds = split != "test" or plan.test_ties == "tied"
+    scores = {name: generator(plan.seed, "phantom", name, split).random(size) for name in BASE_RATES}
+    return with_artifacts(table, plan.ties, scores, holds=holds)
+
+
+def with_artifacts(
+    table: pd.DataFrame, ties: Sequence[Tie], scores: Mapping[str, NDArray[np.float64]], *, holds: bool
+) -> pd.DataFrame:
+    """The plan of one split with a boolean column per artifact, in exact counts.
+
+    Args:
+        table: One row per image, a boolean column per class.
+        ties: All ties of the set.
+        scores: Artifact to (N,) numbers; the highest get it.
+        holds: Whether the ties hold in this split; otherwise positives and negatives both have the base rate.
+    """
+    tie_of = {tie.artifact: tie for tie in ties}
+    columns = {}
     for artifact, rate in BASE_RATES.items():
-        score = generator(plan.seed, "phantom", artifact, split).random(size)
-        finding = known[artifact].finding if artifact in known else None
-        groups = table[finding].to_numpy() if finding else np.zeros(size, dtype=bool)
-        strength = tied[artifact].strength if artifact in tied else None
-        table[artifact] = _artifact(score, groups, rate, strength)
-    return table
+        tie = tie_of.get(artifact)
+        positive = table[tie.finding].to_numpy(dtype=bool) if tie else np.zeros(len(table), dtype=bool)
+        strength = tie.strength if tie and holds else None
+        columns[artifact] = _artifact(scores[artifact], positive, rate, strength)
+    return table.assign(**columns)
 
 
 def _patients(random: np.random.Generator, size: int, per_patient: tuple[int, int]) -> NDArray[np.int64]:
@@ -141,7 +156,12 @@ def _patients(random: np.random.Generator, size: int, per_patient: tuple[int, in
     return np.repeat(np.arange(size), counts)[:size]
 
 
-def _top(score: NDArray[np.float64], count: int) -> NDArray[np.bool_]:
+def highest(score: NDArray[np.float64], count: int) -> NDArray[np.bool_]:
+    """(N,) whether a score is among the ``count`` highest; of equal ones the first count.
+
+    >>> highest(np.array([0.1, 0.9, 0.5]), 2).tolist()
+    [False, True, True]
+    """
     chosen = np.zeros(score.size, dtype=bool)
     chosen[np.argsort(-score, kind="stable")[:count]] = True
     return chosen
@@ -155,5 +175,5 @@ def _artifact(
     present = np.zeros(score.size, dtype=bool)
     for group, share in among.items():
         rows = np.flatnonzero(positive == group)
-        present[rows] = _top(score[rows], round(share * rows.size))
+        present[rows] = highest(score[rows], round(share * rows.size))
     return present

@@ -80,7 +80,7 @@ def render_phantoms(
     masks = []
     for at, index in enumerate(indices):
         scene = Scene.of(draw_body(settings.seed, index), settings.size, settings.subtlety)
-        parts = _draw_parts(scene, settings.seed, index, label_rows[at])
+        parts = draw_parts(scene, settings.seed, index, label_rows[at])
         pixels[at] = _film(scene, settings.seed, index, [part for group in parts.values() for part in group])
         masks.append(_masks_of(parts))
     return pixels, masks
@@ -91,10 +91,11 @@ def render_masks(settings: RenderSettings, index: int, label_row: NDArray[np.boo
     if not label_row.any():
         return {}
     scene = Scene.of(draw_body(settings.seed, index), settings.size, settings.subtlety)
-    return _masks_of(_draw_parts(scene, settings.seed, index, label_row))
+    return _masks_of(draw_parts(scene, settings.seed, index, label_row))
 
 
-def _draw_parts(scene: Scene, seed: int, index: int, label_row: NDArray[np.bool_]) -> dict[str, list[Drawn]]:
+def draw_parts(scene: Scene, seed: int, index: int, label_row: NDArray[np.bool_]) -> dict[str, list[Drawn]]:
+    """What is there: per finding and artifact of the label row, its lesions with masks and change of density."""
     present = (name for name, is_there in zip(COLUMNS, label_row, strict=True) if is_there)
     return {name: _visible(scene, seed, index, name) for name in present}
 

@@ -16,8 +16,9 @@ from tailscope.data.cache import PixelCache, Progress, open_pixels
 from tailscope.data.files import FileContent
 from tailscope.data.leakage import check_leakage, duplicates, inseparable_groups
 from tailscope.data.masks import MaskDrawer
+from tailscope.data.readers import MAJORITY, UNION, require_reader, shape_lines
 from tailscope.data.settings import DataSettings
-from tailscope.data.validation import check_dataset
+from tailscope.data.validation import check_dataset, some
 from tailscope.data.views import LabelView, view_labels
 
 
@@ -38,11 +39,13 @@ def prepare(
         The data; rows are sorted by image id.
 
     Raises:
+        UnknownNameError: Nobody of the name in ``settings.readers`` drew.
         DataError: Tables, labels, annotations, classes or files are wrong; lists every problem.
         LeakageError: One patient, or one image content, stands in two splits.
     """
     check_dataset(dataset)
     attributes = image_attributes(dataset)
+    require_reader(settings.readers, dataset.annotations)
     view = view_labels(dataset, settings)
     image_ids = dataset.images["image_id"].to_numpy(dtype=object).astype(np.str_)
     patients = patient_clusters(dataset.images)
@@ -65,17 +68,19 @@ def prepare(
         annotations=view.annotations,
         masks=masks,
         annotated=_annotated_positives(masks, view),
-        fingerprint=_fingerprint(cache.key, image_ids, split, view),
+        fingerprint=_fingerprint(cache.key, image_ids, split, view, settings.readers),
         patients_known=bool(dataset.images["patient_id"].notna().any()),
         notes=(
             *dataset.notes,
             *view.notes,
             *assignment.notes,
             *_duplicate_note(image_ids, content, view),
+            *_reader_note(masks, view, settings.readers),
             *_unused_note(masks, view),
         ),
         flips_allowed=dataset.flips_allowed,
         attributes=attributes,
+        reader_masks=masks.by_reader,
     )
 
 
@@ -99,7 +104,8 @@ def _mask_drawer(
     shapes = view.annotations
     if dataset.extra_masks is not None and len(dataset.extra_masks):
         shapes = pd.concat([shapes, dataset.extra_masks[list(shapes.columns)]], ignore_index=True)
-    return MaskDrawer(shapes, image_ids, cache.sizes, frame=settings.image_size, resize=settings.resize)
+    drawer = MaskDrawer(shapes, image_ids, cache.sizes, frame=settings.image_size, resize=settings.resize)
+    return drawer if settings.readers == UNION else drawer.viewed(settings.readers, view.classes)
 
 
 def _annotated_positives(masks: MaskDrawer, view: LabelView) -> NDArray[np.int64]:
@@ -107,10 +113,11 @@ def _annotated_positives(masks: MaskDrawer, view: LabelView) -> NDArray[np.int64
     return np.asarray(pairs[view.targets[pairs[:, 0], pairs[:, 1]] == 1])
 
 
-def _fingerprint(pixels_key: str, image_ids: NDArray[np.str_], split: NDArray[np.str_], view: LabelView) -> str:
-    shapes = view.annotations.drop(columns="reader").astype(str)
+def _fingerprint(
+    pixels_key: str, image_ids: NDArray[np.str_], split: NDArray[np.str_], view: LabelView, readers: str
+) -> str:
     # Attributes stay out: samplers alone read them, and the draws are hashed in run.json; folders stay valid.
-    lines = sorted("\x1f".join(row) for row in shapes.itertuples(index=False, name=None))
+    lines = shape_lines(view.annotations, readers)
     return digest(pixels_key, image_ids.tolist(), split.tolist(), list(view.classes), view.targets, lines)
 
 
@@ -129,6 +136,19 @@ def _duplicate_note(image_ids: NDArray[np.str_], content: list[str], view: Label
     return (
         f"{len(groups)} groups of images have the same content, {differing} of them with different labels; "
         "each group stays in one split",
+    )
+
+
+def _reader_note(masks: MaskDrawer, view: LabelView, readers: str) -> tuple[str, ...]:
+    names = sorted(view.annotations["reader"].dropna().astype(str).unique().tolist())
+    if readers == UNION and len(names) < 2:
+        return ()
+    how = {UNION: "united", MAJORITY: "counted where more than half of the readers of an image and class drew"}
+    note = f"shapes of {len(names)} readers ({some(names)}) are {how.get(readers, f'left out but for {readers}')}"
+    drawn = len(view.annotations.drop_duplicates(["image_id", "class"]))
+    lost = drawn - len(masks.pairs(view.classes))
+    return (
+        note + (f"; {lost} of {drawn} annotated pairs of image and class have no mask by that view" if lost else ""),
     )
 
 

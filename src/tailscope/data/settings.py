@@ -64,6 +64,8 @@ class DataSettings:
         uncertain: Targets of uncertain labels: ``zeros`` 0, ``ones`` 1, ``ignore`` NaN (masked everywhere).
         unmentioned: Targets of unmentioned labels: ``negative`` 0, ``ignore`` NaN.
         split: How patients are dealt to the splits.
+        readers: Whose shapes make the mask of an image and class: ``union`` of all readers; ``majority``, the pixels
+            that more than half of those drew who drew this class on this image; or the name of one reader.
 
     Raises:
         InputError: A value is none of its choices, or a size is below 1.
@@ -77,6 +79,7 @@ class DataSettings:
     uncertain: Uncertain = "ignore"
     unmentioned: Unmentioned = "negative"
     split: SplitSettings = field(default_factory=SplitSettings)
+    readers: str = "union"
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -84,3 +87,5 @@ class DataSettings:
                 raise InputError(f"`{name}` must be one of {choices}; got {getattr(self, name)!r}")
         if len(self.image_size) != 2 or min(self.image_size) < 1:
             raise InputError(f"`image_size` must be (height, width), each 1 or more; got {self.image_size!r}")
+        if not isinstance(self.readers, str) or not self.readers:
+            raise InputError(f"`readers` must be union, majority or the name of a reader; got {self.readers!r}")

@@ -9,12 +9,19 @@ import numpy as np
 import pandas as pd
 
 from tailscope import __version__
+from tailscope.alignment import VERDICT_COLUMNS, method_verdicts, soundness_verdicts
 from tailscope.core import Progress, digest, write_table
+from tailscope.experiment.attributing import metric_name
 from tailscope.experiment.config import CompareSection, ExperimentConfig
 from tailscope.experiment.fitting import test_logits
 from tailscope.experiment.folder import ExperimentFolder, Stage
 from tailscope.experiment.lens_samples import alignment_samples, count_samples, crossfit_samples
 from tailscope.experiment.performance_samples import performance_samples
+from tailscope.experiment.plan import Run
+from tailscope.experiment.shortcut_samples import shortcut_samples
+from tailscope.experiment.shortcut_table import COLUMNS as SHORTCUT_COLUMNS
+from tailscope.experiment.shortcut_table import shortcut_table
+from tailscope.experiment.soundness import soundness_values
 from tailscope.experiment.test_set import Grids, RunGrid, TestSet
 from tailscope.experiment.units import crossfit_path
 from tailscope.stats import ComparisonSettings, MetricSamples, arm_estimate, compare, hidden_differences
@@ -30,11 +37,24 @@ class Comparison:
         findings: One row per lens metric, class and arm.
         hidden: Hidden differences, candidates, and differences that are not visible.
         estimates: One row per lens metric, class and arm: value with its 95 % interval.
+        shortcuts: One row per class, confounder and arm; empty without the audit.
+        soundness: One row per attribution method, arm and check; empty without the checks.
     """
 
     findings: pd.DataFrame
     hidden: pd.DataFrame
     estimates: pd.DataFrame
+    shortcuts: pd.DataFrame
+    soundness: pd.DataFrame
+
+
+_TABLES = {
+    "findings": "findings",
+    "hidden": "hidden_differences",
+    "estimates": "estimates",
+    "shortcuts": "shortcuts",
+    "soundness": "soundness",
+}
 
 
 def comparison_settings(section: CompareSection) -> ComparisonSettings:
@@ -45,23 +65,58 @@ def comparison_settings(section: CompareSection) -> ComparisonSettings:
 def compare_runs(
     folder: ExperimentFolder, config: ExperimentConfig, test: TestSet, grids: Grids, progress: Progress
 ) -> Comparison:
-    """Compare all runs and write ``findings.parquet``, ``hidden_differences.parquet`` and ``estimates.parquet``."""
-    paths = [folder.findings, folder.path / "hidden_differences.parquet", folder.path / "estimates.parquet"]
-    stage = Stage.of(folder.path / "findings.stage.json", tuple(paths), _inputs(folder, config, grids))
+    """Compare all runs and write the tables of the comparison: ``findings.parquet`` and those beside it."""
+    paths = {name: folder.path / f"{file}.parquet" for name, file in _TABLES.items()}
+    stage = Stage.of(folder.path / "findings.stage.json", tuple(paths.values()), _inputs(folder, config, grids))
     if stage.is_done:
-        return Comparison(*(pd.read_parquet(path) for path in paths))
+        return Comparison(**{name: pd.read_parquet(path) for name, path in paths.items()})
     progress.say(f"comparing {len(grids.compared.arms)} arms over {len(config.seeds)} seeds")
     samples = all_samples(folder, config, test, grids.compared)
     settings = comparison_settings(config.compare)
     findings = compare([_without(cell, grids.outside) for cell in samples], settings)
-    hidden = hidden_differences(findings, settings)
+    soundness = _soundness(folder, config, grids.compared)
+    hidden = hidden_differences(findings, settings, _unsound(soundness))
     findings = pd.concat([findings, *_outside_families(samples, grids.outside, settings)], ignore_index=True)
     estimates = pd.concat([estimate_table(samples), _plain_estimates(folder, grids.every, test)], ignore_index=True)
-    found = Comparison(findings, hidden, estimates)
-    for path, table in zip(paths, (found.findings, found.hidden, found.estimates), strict=True):
-        write_table(path, table)
+    shortcuts = _shortcuts(folder, config, grids.compared, samples, settings)
+    found = Comparison(findings, hidden, estimates, shortcuts, soundness)
+    for name, path in paths.items():
+        write_table(path, getattr(found, name))
     stage.finish()
     return found
+
+
+def _soundness(folder: ExperimentFolder, config: ExperimentConfig, grid: RunGrid) -> pd.DataFrame:
+    """The verdict on every attribution method, from the first seed of every arm."""
+    if not _asks_for(config, "soundness"):
+        return pd.DataFrame(columns=list(VERDICT_COLUMNS))
+    return soundness_verdicts(soundness_values(folder, tuple(Run(grid.arm_of[name], 0, name) for name in grid.first)))
+
+
+def _unsound(soundness: pd.DataFrame) -> dict[str, str]:
+    """Primary metrics of methods that fail a check, with the reason."""
+    judged = method_verdicts(soundness)
+    failed = judged[judged["verdict"] == "fails"]
+    reasons = zip(failed["method"], failed["sentence"], strict=True)
+    return {metric_name(method, "mass_inside"): why for method, why in reasons}
+
+
+def _shortcuts(
+    folder: ExperimentFolder,
+    config: ExperimentConfig,
+    grid: RunGrid,
+    samples: list[MetricSamples],
+    settings: ComparisonSettings,
+) -> pd.DataFrame:
+    """The shortcut audit of every class, confounder and arm."""
+    if not _asks_for(config, "shortcuts"):
+        return pd.DataFrame(columns=list(SHORTCUT_COLUMNS))
+    return shortcut_table(samples, folder.table("shortcuts", grid.names), grid, settings)
+
+
+def _asks_for(config: ExperimentConfig, part: str) -> bool:
+    """Whether the alignment lens has a part that can be left out."""
+    return config.lenses.alignment is not None and getattr(config.lenses.alignment, part) is not None
 
 
 def _without(cell: MetricSamples, outside: dict[str, str]) -> MetricSamples:
@@ -85,6 +140,8 @@ def all_samples(
     samples = list(performance_samples(test, grid, logits))
     if config.lenses.alignment is not None:
         samples += alignment_samples(test, grid, folder.table("alignment", grid.names))
+    if _asks_for(config, "shortcuts"):
+        samples += shortcut_samples(test, grid, folder.table("shortcuts", grid.names))
     if config.lenses.dissection is not None:
         samples += crossfit_samples(test, grid, folder)
         samples += count_samples(test, grid, folder.table("dissection", grid.names))
@@ -124,6 +181,8 @@ def _inputs(folder: ExperimentFolder, config: ExperimentConfig, grids: Grids) ->
     asked = [name for name in ("alignment", "dissection") if getattr(config.lenses, name) is not None]
     lenses = ["performance", *asked]
     files = [folder.evidence(lens, run) for lens in lenses for run in grid.names]
+    files += [folder.evidence("shortcuts", run) for run in grid.names if _asks_for(config, "shortcuts")]
+    files += [folder.evidence("soundness", run) for run in grid.first if _asks_for(config, "soundness")]
     files += [folder.run(run) / "predictions.parquet" for run in grids.every.names]
     if config.lenses.dissection is not None:
         files += [crossfit_path(folder, run) for run in grid.names]

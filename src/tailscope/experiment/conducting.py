@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tailscope import __version__
 from tailscope.core import InputError, Progress, SilentProgress, folder_lock
 from tailscope.experiment.comparing import Comparison, compare_runs, comparison_settings
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.ensembles import compare_ensembles
-from tailscope.experiment.fitting import make_run, trained_network
-from tailscope.experiment.folder import ExperimentFolder, Stage
-from tailscope.experiment.plan import Run, is_fitted, planned_runs
+from tailscope.experiment.fitting import make_run
+from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.looking import Looking
+from tailscope.experiment.plan import is_fitted, planned_runs
 from tailscope.experiment.preparing import Prepared, open_folder, prepare_experiment
 from tailscope.experiment.previewing import require_sound
-from tailscope.experiment.ranking import look_at_performance
 from tailscope.experiment.reading import load_config, require_folder, validate_config
 from tailscope.experiment.reporting import report_content
 from tailscope.experiment.result import ExperimentResult
 from tailscope.experiment.roles import Roles, roles_of
-from tailscope.experiment.saliency import look_at_alignment, maps_path
 from tailscope.experiment.test_set import Grids, TestSet
 from tailscope.experiment.timing import Timings
 from tailscope.experiment.tuning import Search, tuned_treatments
-from tailscope.experiment.units import crossfit_path, layer_path, look_at_units
 from tailscope.report import ReportContent, three_sentences, write_report
 from tailscope.training import remove_state
 
@@ -110,6 +105,8 @@ def _conduct(
         )
     if unfinished:
         require_sound(config, prepared.data, list(dict.fromkeys(one.arm for one in unfinished)), progress)
+    looking = Looking(folder, prepared, timings, progress)
+    looking.at_references()
     for number, one in enumerate(runs, 1):
         progress.say(f"run {number} of {len(runs)}: {one.name}{' (done)' if is_fitted(folder, one) else ''}")
         with timings.stage("training"):
@@ -117,7 +114,7 @@ def _conduct(
                 remove_state(folder.run(one.name) / "checkpoints")  # a kill right after the record leaves it behind
             else:
                 make_run(folder, config, prepared.data, one, progress)
-        _look(folder, prepared, one, timings, progress, has_network=one.arm in roles.compared)
+        looking.at(one, has_network=one.arm in roles.compared)
     grids = Grids.of(runs, roles, config.seeds)
     test = TestSet.of(prepared.data, config.compare.resamples, config.compare.seed)
     with timings.stage("comparison"):
@@ -125,66 +122,6 @@ def _conduct(
         compare_ensembles(folder, config, test, grids.every)
     with timings.stage("report"):
         return _report(folder, prepared, grids, roles, comparison)
-
-
-@dataclass(frozen=True)
-class _Work:
-    """One lens on one run: what it depends on, what it leaves behind, and how it is done."""
-
-    lens: str
-    source: Path
-    settings: dict[str, Any]
-    outputs: list[Path]
-    do: Callable[[], None]
-
-
-def _look(
-    folder: ExperimentFolder,
-    prepared: Prepared,
-    one: Run,
-    timings: Timings,
-    progress: Progress,
-    *,
-    has_network: bool,
-) -> None:
-    """Every lens on one run; evidence that is there and whose inputs are unchanged stays.
-
-    A run that has the network of another arm is looked at by the performance lens alone.
-    """
-    works = _works(folder, prepared, one, progress)
-    for work in works if has_network else works[:1]:
-        marker = folder.evidence_file(work.lens, f"stage-{one.name}.json")
-        outputs = (folder.evidence(work.lens, one.name), *work.outputs)
-        stage = Stage.of(marker, outputs, one.name, work.settings, __version__, work.source)
-        with timings.stage(work.lens):
-            if not stage.is_done:
-                work.do()
-                stage.finish()
-
-
-def _works(folder: ExperimentFolder, prepared: Prepared, one: Run, progress: Progress) -> list[_Work]:
-    config, data = prepared.config, prepared.data
-    alignment, dissection = config.lenses.alignment, config.lenses.dissection
-    network = cache(lambda: trained_network(folder, config, data, one))  # read once, and only if a lens needs it
-    weights = folder.run(one.name) / "weights.safetensors"
-    works = [
-        _Work(
-            "performance",
-            folder.run(one.name) / "predictions.parquet",
-            {},
-            [],
-            lambda: look_at_performance(folder, one, data),
-        )
-    ]
-    if alignment is not None:
-        maps = [maps_path(folder, one.name, method.name) for method in alignment.attributions]
-        looks = partial(look_at_alignment, folder, one, data=data, lens=alignment, progress=progress)
-        works.append(_Work("alignment", weights, alignment.model_dump(), maps, lambda: looks(network=network())))
-    if dissection is not None:
-        files = [crossfit_path(folder, one.name), layer_path(folder, one.name)]
-        dissects = partial(look_at_units, folder, one, data=data, lens=dissection, progress=progress)
-        works.append(_Work("dissection", weights, dissection.model_dump(), files, lambda: dissects(network=network())))
-    return works
 
 
 def _report(

@@ -59,6 +59,7 @@ class DataSection(Section):
     labels: Literal["multi_label", "binary"] = "multi_label"
     uncertain: Literal["zeros", "ones", "ignore"] = "ignore"
     unmentioned: Literal["negative", "ignore"] = "negative"
+    readers: str = "union"
     split: SplitSettings = Field(default_factory=SplitSettings)
 
     @model_validator(mode="after")
@@ -78,6 +79,7 @@ class DataSection(Section):
             labels=self.labels,
             uncertain=self.uncertain,
             unmentioned=self.unmentioned,
+            readers=self.readers,
             split=self.split,
         )
 

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailscope.core import ExperimentData, digest
+from tailscope.experiment.annotated import annotated_test_pairs
 from tailscope.experiment.fitting import test_logits
 from tailscope.experiment.folder import ExperimentFolder
-from tailscope.experiment.saliency import annotated_test_pairs, maps_path
+from tailscope.experiment.saliency import maps_path
 from tailscope.experiment.test_set import RunGrid
 from tailscope.report import GalleryCase, GalleryView
 

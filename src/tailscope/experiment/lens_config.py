@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tailscope.alignment import METRICS
+from tailscope.alignment import METRICS, REFERENCE_MAPS, AlignmentMetric, ReferenceMap
 from tailscope.attribution import ATTRIBUTIONS
 from tailscope.experiment.sections import OpenSection, Section, named
 
@@ -93,6 +93,14 @@ class AlignmentLens(Section):
     soundness: SoundnessSection | None = SoundnessSection()
     shortcuts: ShortcutSection | None = ShortcutSection()
 
+    def built_metrics(self) -> dict[str, AlignmentMetric]:
+        """The metrics by the name in the tables."""
+        return {metric.key: METRICS.build(metric.name, **metric.settings) for metric in self.metrics}
+
+    def built_references(self) -> dict[str, ReferenceMap]:
+        """The reference maps by name."""
+        return {name: REFERENCE_MAPS.build(name) for name in self.references}
+
     def pairs(self) -> list[tuple[AttributionSection, MetricSection]]:
         """Every method with every metric."""
         return [(method, metric) for method in self.attributions for metric in self.metrics]
@@ -108,6 +116,7 @@ class AlignmentLens(Section):
                 raise ValueError(f"`{what}` holds {repeated[0]!r} twice; evidence and findings name each once")
             if not names:
                 raise ValueError(f"`{what}` is empty; name at least one, or set the lens to null")
+        self.built_references()
         return self
 
 

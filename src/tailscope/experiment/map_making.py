@@ -57,6 +57,17 @@ def write_maps(path: Path, question: Question, inputs: str, advance: Advance) ->
     store.finish()
 
 
+def maps_of(question: Question) -> NDArray[np.float32]:
+    """The same maps in memory, for a few pairs: (M, h, w)."""
+    parts = [(places, _maps(question, question.pairs[places])) for places in _chunks(question)]
+    if not parts:
+        return np.zeros((0, 1, 1), dtype=np.float32)
+    maps = np.empty((len(question.pairs), *parts[0][1].shape[1:]), dtype=np.float32)
+    for places, some in parts:
+        maps[places] = some
+    return maps
+
+
 def other_class(data: ExperimentData, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """The same images with another class each, drawn by a hash of image id and class: (M, 2), or (0, 2) with one class.
 

@@ -28,16 +28,17 @@ from tailscope.core import (
     write_text,
 )
 from tailscope.data import DATASETS, prepare
+from tailscope.experiment.annotated import annotated_test_pairs
+from tailscope.experiment.attributing import metric_name
 from tailscope.experiment.config import ExperimentConfig
+from tailscope.experiment.confounders import confounders_of
 from tailscope.experiment.fitting import fresh_network
 from tailscope.experiment.folder import ExperimentFolder
-from tailscope.experiment.lens_samples import metric_name
 from tailscope.experiment.plan import folder_identity
 from tailscope.experiment.preconditions import treatment_problems
 from tailscope.experiment.provenance import provenance
 from tailscope.experiment.reading import config_yaml
 from tailscope.experiment.roles import roles_of
-from tailscope.experiment.saliency import annotated_test_pairs
 from tailscope.experiment.tuning import search_problems
 from tailscope.models import CoarseGridWarning, Layer, Network, find_layer
 from tailscope.stats import ComparisonSettings
@@ -78,6 +79,7 @@ def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progr
         data = prepare(dataset, config.data.view(), config.data.cache or folder.cache, steps(advance))
     network = fresh_network(config, data, config.seeds[0])
     _require_counts(config, data, folder, network)
+    _require_confounders(config, data)
     layers, coarse = _find_layers(config, data, network)
     grouping = [group_note(data.counts.prevalences)]
     notes = tuple(note for note in (*data.notes, *_cautions(config, data), *grouping, *coarse) if note)
@@ -169,6 +171,12 @@ def _require_counts(config: ExperimentConfig, data: ExperimentData, folder: Expe
         problems += search_problems(config, data, folder, network)
     if problems:
         raise DataError(problems)
+
+
+def _require_confounders(config: ExperimentConfig, data: ExperimentData) -> None:
+    lens = config.lenses.alignment
+    if lens is not None and lens.shortcuts is not None:
+        confounders_of(data, lens.shortcuts)
 
 
 def _find_layers(

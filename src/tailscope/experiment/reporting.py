@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tailscope import __version__
-from tailscope.alignment import METRICS
-from tailscope.core import ExperimentData, read_json
+from tailscope.core import read_json
+from tailscope.experiment.alignment_tables import alignment_table, localization_means, reference_table, size_table
 from tailscope.experiment.audit_tables import (
     adjustment_notes,
     audit_table,
@@ -23,17 +22,12 @@ from tailscope.experiment.audit_tables import (
 from tailscope.experiment.comparing import Comparison
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.gallery import gallery_cases
-from tailscope.experiment.lens_samples import metric_name
 from tailscope.experiment.preparing import Prepared, class_table
 from tailscope.experiment.reading import public_yaml
 from tailscope.experiment.roles import Roles
-from tailscope.experiment.saliency import annotated_test_pairs
 from tailscope.experiment.test_set import Grids, RunGrid
 from tailscope.experiment.units import layer_path
 from tailscope.report import ReportContent
-from tailscope.stats import AGGREGATES
-
-_ATTAINABLE_PAIRS = 32  # per class; the mean over more moves in the third decimal
 
 
 def report_content(
@@ -73,7 +67,12 @@ def report_content(
         estimates=comparison.estimates,
         findings=comparison.findings,
         hidden=comparison.hidden,
-        alignment=_alignment(folder, prepared, grid, comparison.estimates) if has_maps else None,
+        alignment=alignment_table(folder, prepared, grid, comparison.estimates) if has_maps else None,
+        references=reference_table(folder, grid, groups) if has_maps else None,
+        sizes=size_table(folder, grid) if has_maps else None,
+        localization=localization_means(folder, grid, groups) if has_maps else None,
+        shortcuts=comparison.shortcuts,
+        soundness=comparison.soundness,
         units=_units(folder, grid, comparison.estimates) if has_units else None,
         layers=_layers(folder, grid) if has_units else None,
         history=pd.concat([pd.read_parquet(folder.run(run) / "history.parquet") for run in grid.names]),
@@ -97,69 +96,6 @@ def _fairness(folder: ExperimentFolder, grid: RunGrid) -> dict[str, Any]:
             for seed in grid.seeds
         }
     return {"fair_comparison": facts}
-
-
-def _alignment(
-    folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, estimates: pd.DataFrame
-) -> pd.DataFrame | None:
-    """One row per class, arm, method and metric: value, reference, excess with its interval, and the attainable.
-
-    None where no test image is annotated.
-    """
-    evidence = folder.table("alignment", grid.names)
-    if evidence.empty:
-        return None
-    evidence["arm"] = evidence["run"].map(grid.arm_of)
-    keys = ["class", "arm", "method", "metric"]
-    means = evidence.groupby(keys, as_index=False, sort=False)[["value", "reference", "excess"]].mean()
-    shares = evidence.assign(degenerate=evidence["degenerate"].astype(float))
-    means["degenerate"] = shares.groupby(keys, sort=False)["degenerate"].mean().to_numpy()
-    attainable = _attainable(prepared)
-    means["attainable"] = [attainable.get(key, np.nan) for key in zip(means["class"], means["metric"], strict=True)]
-    means = pd.concat([means, _over_classes(means, estimates)], ignore_index=True)
-    means["name"] = [metric_name(*pair) for pair in zip(means["method"], means["metric"], strict=True)]
-    found = estimates[estimates["lens"] == "alignment"].rename(columns={"metric": "name"})
-    wanted = found[["class", "group", "arm", "name", "lo", "hi", "n", "patients"]]
-    return means.merge(wanted, on=["class", "arm", "name"]).drop(columns="name")
-
-
-def _over_classes(means: pd.DataFrame, estimates: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the means over all classes, and over the head, the medium and the tail classes."""
-    groups = dict(zip(estimates["class"], estimates["group"], strict=True))
-    keys, group = ["arm", "method", "metric"], means["class"].map(groups)
-    tables = []
-    for name in AGGREGATES:
-        part = means[(group == name) | (name == "macro")]
-        tables.append(
-            part.drop(columns="class").groupby(keys, as_index=False, sort=False).mean().assign(**{"class": name})
-        )
-    return pd.concat(tables, ignore_index=True)
-
-
-def _attainable(prepared: Prepared) -> dict[tuple[str, str], float]:
-    """(class, metric) to the mean best value that a map on the layer's grid can reach."""
-    lens, data = prepared.config.lenses.alignment, prepared.data
-    if lens is None:
-        return {}
-    grid = prepared.layers["alignment"].grid
-    masks = _some_masks(data)
-    return {
-        (name, metric.key): float(
-            np.mean([METRICS.build(metric.name, **metric.settings).attainable(mask, grid) for mask in some])
-        )
-        for name, some in masks.items()
-        for metric in lens.metrics
-    }
-
-
-def _some_masks(data: ExperimentData) -> dict[str, list[Any]]:
-    pairs = annotated_test_pairs(data)
-    masks: dict[str, list[Any]] = {}
-    for row, number in pairs.tolist():
-        name = data.classes[number]
-        if len(masks.setdefault(name, [])) < _ATTAINABLE_PAIRS:
-            masks[name].append(data.mask(row, name))
-    return masks
 
 
 def _units(folder: ExperimentFolder, grid: RunGrid, estimates: pd.DataFrame) -> pd.DataFrame:

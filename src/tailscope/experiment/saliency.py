@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailscope.alignment import METRICS, AlignmentMetric, score_pairs
-from tailscope.attribution import ATTRIBUTIONS, Attribution
-from tailscope.core import Advance, ExperimentData, Progress, write_array
+from tailscope.alignment import METRICS, score_pairs, size_groups
+from tailscope.attribution import ATTRIBUTIONS
+from tailscope.core import ExperimentData, Progress, digest
+from tailscope.experiment.annotated import AnnotatedPairs
+from tailscope.experiment.attributing import method_settings
 from tailscope.experiment.folder import ExperimentFolder, write_evidence
-from tailscope.experiment.lens_config import AlignmentLens, AttributionSection
+from tailscope.experiment.lens_config import AlignmentLens
+from tailscope.experiment.localizing import localization_table
+from tailscope.experiment.map_making import Question, other_class, write_maps
 from tailscope.experiment.plan import Run
+from tailscope.experiment.references import OTHER_MAP, reference_evidence, values_on, with_references
 from tailscope.models import Network
-from tailscope.training import image_batches
 
-_SCORE_COLUMNS = ("class", "image_id", "metric", "value", "reference", "excess", "degenerate", "area", "reason")
-
-
-def annotated_test_pairs(data: ExperimentData) -> NDArray[np.int64]:
-    """(M, 2) annotated positive (image row, class index) pairs of the test split, by row, then class."""
-    pairs = data.annotated.reshape(-1, 2)
-    kept = pairs[data.split[pairs[:, 0]] == "test"]
-    return np.asarray(kept[np.lexsort((kept[:, 1], kept[:, 0]))])
+LOCALIZATION = "localization"
+ON_OTHER_CLASSES = "on_other_classes"
+_SCORE_COLUMNS = (
+    "class", "image_id", "metric", "value", "reference", "excess", "degenerate", "area", "size", "reason",
+)  # fmt: skip
 
 
 def maps_path(folder: ExperimentFolder, run: str, method: str) -> Path:
-    """Where the float maps of one run lie, in the order of :func:`annotated_test_pairs`."""
+    """Where the float maps of one run lie.
+
+    (M, h, w) in the order of :class:`AnnotatedPairs`, and below them, with more than one class, M maps of the same
+    images for another class each.
+    """
     return folder.evidence_file("alignment", f"maps-{method}-{run}.npy")
 
 
@@ -43,73 +47,66 @@ def look_at_alignment(
 ) -> None:
     """Write the maps and the scores of one run.
 
+    ``evidence/alignment`` has a row per annotated test pair, method and metric, with the size of the annotation, its
+    excess over each reference, and ``on_other_classes``, the saliency on what was annotated of other classes in the
+    same image; ``evidence/localization`` the boxes at every limit.
+
     Args:
         folder: Where they go.
         run: The run.
         network: Its trained network.
         data: The experiment's data.
         lens: Methods and metrics; ``layer`` is a name, already found.
-        progress: Moves by images.
+        progress: Moves by maps.
     """
-    pairs = annotated_test_pairs(data)
-    tables = []
+    pairs = AnnotatedPairs.of(data)
+    asked = np.concatenate([pairs.table, other_class(data, pairs.table)])
+    weights = digest(folder.run(run.name) / "weights.safetensors")
+    scores, boxes = [_no_scores()], []
     for method in lens.attributions:
-        settings = _with_layer(method, lens.layer)
-        with progress.task(f"{run.name}: {method.name}", np.unique(pairs[:, 0]).size) as advance:
-            attribution = ATTRIBUTIONS.build(method.name, **settings)
-            maps = saliency_maps(attribution, network, data, pairs, lens.batch_size, advance)
-        write_array(maps_path(folder, run.name, method.name), maps)
-        tables.append(_scores(data, pairs, maps, lens).assign(method=method.name, layer=settings.get("layer")))
-    whole = pd.concat(tables, ignore_index=True).assign(run=run.name)
+        settings = method_settings(method, lens.layer)
+        question = Question(ATTRIBUTIONS.build(method.name, **settings), network, data, asked, lens.batch_size)
+        path = maps_path(folder, run.name, method.name)
+        inputs = digest(weights, method.name, settings, data.fingerprint, asked, lens.batch_size)
+        with progress.task(f"{run.name}: {method.name}", len(asked), "maps") as advance:
+            write_maps(path, question, inputs, advance)
+        maps = np.load(path, mmap_mode="r")
+        told = {"method": method.name, "layer": settings.get("layer")}
+        known = reference_evidence(folder, lens, run.seed, method.name)
+        scores.append(with_references(_scores(pairs, maps, lens), known).assign(**told))
+        boxes.append(localization_table(pairs, maps[: len(pairs)]).assign(**told))
+    whole = pd.concat(scores[1:] or scores, ignore_index=True).assign(run=run.name)
     write_evidence(folder.evidence("alignment", run.name), whole)
+    write_evidence(folder.evidence(LOCALIZATION, run.name), pd.concat(boxes, ignore_index=True).assign(run=run.name))
 
 
-def _with_layer(method: AttributionSection, layer: str) -> dict[str, Any]:
-    """The method's settings; one that looks at a layer gets the lens's, unless it names its own."""
-    shared = {"layer": layer} if "layer" in ATTRIBUTIONS.settings(method.name) else {}
-    return {**shared, **method.settings}
+def _scores(pairs: AnnotatedPairs, maps: NDArray[np.float32], lens: AlignmentLens) -> pd.DataFrame:
+    """The rows of one method: every metric against the own annotation, and the saliency on other annotations."""
+    metrics = lens.built_metrics()
+    tables = [_no_scores()]
+    for one in pairs.by_class():
+        table = score_pairs(maps[one.places], one.masks, one.patients, metrics)
+        if len(maps) > len(pairs):
+            of_others = values_on(one, maps[len(pairs) + one.places], metrics)
+            table[f"excess_{OTHER_MAP}"] = table["value"] - of_others
+        tables.append(one.named(table))
+    others = pairs.on_other_classes()
+    if others.places.size:
+        metric = {ON_OTHER_CLASSES: METRICS.build("mass_inside")}
+        tables.append(others.named(score_pairs(maps[others.places], others.masks, others.patients, metric)))
+    whole = pd.concat(tables[1:] or tables, ignore_index=True)
+    return whole.assign(size=_sizes(pairs, whole))
 
 
-def saliency_maps(
-    attribution: Attribution,
-    network: Network,
-    data: ExperimentData,
-    pairs: NDArray[np.int64],
-    batch_size: int,
-    advance: Advance,
-) -> NDArray[np.float32]:
-    """Maps of (image row, class index) pairs sorted by row, (M, h, w) float32 on the layer's own grid.
-
-    All classes of an image come from one call, so each image passes the network once.
-    """
-    rows = np.unique(pairs[:, 0])
-    classes = np.unique(pairs[:, 1])
-    parts: list[NDArray[np.float32]] = [np.zeros((0, 1, 1), dtype=np.float32)]
-    for positions, images in image_batches(network, data.pixels, rows, batch_size):
-        maps = attribution(network.module, images, classes.tolist()).cpu().numpy()
-        here = pairs[np.isin(pairs[:, 0], rows[positions])]
-        image = np.searchsorted(rows[positions], here[:, 0])
-        parts.append(maps[image, np.searchsorted(classes, here[:, 1])])
-        advance(positions.size)
-    return np.concatenate(parts[1:] or parts)
+def _sizes(pairs: AnnotatedPairs, table: pd.DataFrame) -> NDArray[np.str_]:
+    """Thirds of the annotated areas of all pairs; of another class's annotation it is the own one's that counts."""
+    groups = size_groups(pairs.areas)
+    by_pair = dict(zip(zip(pairs.image_ids, pairs.classes, strict=True), groups, strict=True))
+    return np.array([by_pair[key] for key in zip(table["image_id"], table["class"], strict=True)], dtype="<U6")
 
 
-def _scores(
-    data: ExperimentData, pairs: NDArray[np.int64], maps: NDArray[np.float32], lens: AlignmentLens
-) -> pd.DataFrame:
-    metrics: dict[str, AlignmentMetric] = {
-        metric.key: METRICS.build(metric.name, **metric.settings) for metric in lens.metrics
-    }
-    tables = [pd.DataFrame({name: pd.Series(dtype=_dtype(name)) for name in _SCORE_COLUMNS})]
-    for number in np.unique(pairs[:, 1]).tolist():
-        name = data.classes[number]
-        here = np.flatnonzero(pairs[:, 1] == number)
-        rows = pairs[here, 0]
-        masks = np.stack([data.mask(row, name) for row in rows.tolist()])
-        table = score_pairs(maps[here], masks, data.patient_ids[rows], metrics)
-        images = data.image_ids[rows][table["pair"].to_numpy()]
-        tables.append(table.drop(columns="pair").assign(image_id=images, **{"class": name}))
-    return pd.concat(tables[1:] or tables, ignore_index=True)
+def _no_scores() -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(dtype=_dtype(name)) for name in _SCORE_COLUMNS})
 
 
 def _dtype(name: str) -> str:

@@ -100,6 +100,11 @@ class RunGrid:
         return cls(arms, seeds, tuple(by_place[arm, seed] for arm in arms for seed in seeds))
 
     @property
+    def first(self) -> tuple[str, ...]:
+        """The run of the first seed of every arm."""
+        return self.names[:: len(self.seeds)]
+
+    @property
     def arm_of(self) -> dict[str, str]:
         """Run name to arm."""
         return {name: self.arms[place // len(self.seeds)] for place, name in enumerate(self.names)}

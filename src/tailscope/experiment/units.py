@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from tailscope.core import ExperimentData, Progress, atomic_write, write_json
 from tailscope.dissection import AnnotatedImages, CrossFit, Dissection, DissectionSettings, dissect
+from tailscope.experiment.annotated import annotated_test_pairs
 from tailscope.experiment.folder import ExperimentFolder, write_evidence
 from tailscope.experiment.lens_config import DissectionLens
 from tailscope.experiment.plan import Run
-from tailscope.experiment.saliency import annotated_test_pairs
 from tailscope.models import Network, frozen_eval, tap
 from tailscope.training import image_batches
 

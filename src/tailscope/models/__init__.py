@@ -5,6 +5,7 @@ Comes in: the name of a source with its settings, the number of classes and of i
 network as it was. May import: ``core``, torch, torchvision, timm, safetensors.
 """
 
+from tailscope.models.attention import AttentionTaps, tap_attention
 from tailscope.models.checkpoint import Checkpoint, read_weights, write_weights
 from tailscope.models.forms import Layer, form_of
 from tailscope.models.from_timm import Timm
@@ -22,6 +23,7 @@ __all__ = [
     "MODELS",
     "UNTRAINED_MEAN",
     "UNTRAINED_STD",
+    "AttentionTaps",
     "Checkpoint",
     "CoarseGridWarning",
     "Layer",
@@ -39,5 +41,6 @@ __all__ = [
     "frozen_eval",
     "read_weights",
     "tap",
+    "tap_attention",
     "write_weights",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -94,12 +94,16 @@ def _as_batch(module: nn.Module, example: Tensor | tuple[int, ...]) -> Tensor:
 def _run(module: nn.Module, layers: dict[str, nn.Module], images: Tensor) -> list[_Output]:
     """Every tensor that a layer gave, in order of completion."""
     outputs: list[_Output] = []
+    of_tokens: list[str] = []
     image = (int(images.shape[2]), int(images.shape[3]))
 
     def record(name: str, part: nn.Module, given: tuple[object, ...], output: object) -> None:
-        if isinstance(output, Tensor):
-            passed_on = any(output is value for value in given) or isinstance(part, _POOLING)
-            outputs.append(_Output(name, output, not passed_on and _is_spatial(name, tuple(output.shape), image)))
+        if not isinstance(output, Tensor):
+            return
+        passed_on = any(output is value for value in given) or isinstance(part, _POOLING)
+        outputs.append(_Output(name, output, not passed_on and _is_spatial(name, tuple(output.shape), image)))
+        if output.ndim == 3 and any(isinstance(value, Tensor) and value.ndim == 3 for value in given):
+            of_tokens.append(f"{name}.")
 
     with ExitStack() as stack:
         for name, part in layers.items():
@@ -109,14 +113,20 @@ def _run(module: nn.Module, layers: dict[str, nn.Module], images: Tensor) -> lis
         stack.enter_context(frozen_eval(module))
         stack.enter_context(torch.no_grad())
         module(images)
-    return outputs
+    # What has four dimensions between tokens and tokens is attention, (B, heads, N, N), and no map of the image.
+    inside = tuple(of_tokens)
+    return [replace(output, is_map=output.is_map and not output.name.startswith(inside)) for output in outputs]
 
 
 def _is_spatial(name: str, shape: tuple[int, ...], image: Grid) -> bool:
-    if len(shape) != 4:
+    if len(shape) != 4 or shape[0] != 1:
         return False
     rows, columns = form_of(name, shape, image, None).grid
     return rows * columns > 1
+
+
+def _is_tokens(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[0] == 1 and shape[1] > 1
 
 
 @contextmanager
@@ -134,12 +144,16 @@ def _last(module: nn.Module, outputs: list[_Output], images: Tensor) -> Layer:
     if last is None:
         raise InputError("the network gives no map (B, C, h, w) of more than one cell; use larger images")
     grid = form_of("", outputs[last].shape, image, None).grid
-    tokens = [output for output in outputs[last + 1 :] if len(output.shape) == 3 and output.shape[1] > 1]
+    tokens = [output for output in outputs[last + 1 :] if output.name and _is_tokens(output.shape)]
     if not tokens:
         return form_of(outputs[last].name, outputs[last].shape, image, None)
-    full = [output.name for output in tokens if output.name and output.shape[1:] == tokens[-1].shape[1:]]
-    form_of(tokens[-1].name, tokens[-1].shape, image, grid)  # refuses tokens that are fewer than the patches
-    return form_of(_last_in_use(module, full, images, grid), tokens[-1].shape, image, grid)
+    # The outermost layers have the width of the network; inside attention there are wider and narrower tokens.
+    depth = min(output.name.count(".") for output in tokens)
+    width = [output.shape[2] for output in tokens if output.name.count(".") == depth][-1]
+    wide = [output for output in tokens if output.shape[2] == width]
+    full = [output for output in wide if output.shape[1] >= grid[0] * grid[1]] or tokens[-1:]
+    forms = {output.name: form_of(output.name, output.shape, image, grid) for output in full}
+    return forms[_last_in_use(module, list(forms), images, grid)]
 
 
 def _last_in_use(module: nn.Module, names: list[str], images: Tensor, grid: Grid) -> str:
@@ -162,6 +176,8 @@ def _last_in_use(module: nn.Module, names: list[str], images: Tensor, grid: Grid
         logits = module(images.detach().clone().requires_grad_())
         features = next((value for value in reversed(given) if value.ndim == 2), logits)
         tensors = [taps[name] for name in names]
+        if not features.requires_grad:
+            raise InputError("autograd cannot see which layer the logits depend on; name a layer")
         weights = torch.linspace(1.0, 2.0, features.numel(), dtype=features.dtype, device=features.device).cos()
         gradients = torch.autograd.grad((features.flatten() * weights).sum(), tensors, allow_unused=True)
     patches = grid[0] * grid[1]
@@ -179,6 +195,11 @@ def _named(outputs: list[_Output], name: str, image: Grid) -> Layer:
     mine = [place for place, output in enumerate(outputs) if output.name == name]
     if not mine:
         raise InputError(f"layer {name!r} gives no tensor in a forward pass; choose a layer that runs and gives one")
+    if outputs[mine[-1]].shape[0] != 1:
+        raise InputError(
+            f"layer {name!r} must give one row for each image; got the shape {outputs[mine[-1]].shape} for one image: "
+            "choose a layer outside windows of attention"
+        )
     before = [output.shape for output in outputs[: mine[-1]] if output.is_map]
     grids = [grid for shape in before if is_shrunk(image, grid := form_of("", shape, image, None).grid)]
     return form_of(name, outputs[mine[-1]].shape, image, grids[-1] if grids else None)

@@ -32,6 +32,7 @@ _REFERENCES = {
     "uniform": "no saliency anywhere in particular",
     "untrained": "the network before training",
     "other_map": "the map of another class",
+    "other_readers": "what readers score against each other (a ceiling)",
 }
 
 

@@ -9,6 +9,7 @@ from tailscope.stats.comparison import FINDING_COLUMNS, compare
 from tailscope.stats.differences import PairedDifference, paired_difference
 from tailscope.stats.estimates import arm_estimate
 from tailscope.stats.hidden import HIDDEN_COLUMNS, hidden_differences
+from tailscope.stats.levels import against_zero
 from tailscope.stats.multiplicity import holm
 from tailscope.stats.resampling import Resamples, cluster_multiplicity, cluster_resamples, resampled_mean
 from tailscope.stats.samples import AGGREGATES, ComparisonSettings, MetricSamples
@@ -21,6 +22,7 @@ __all__ = [
     "MetricSamples",
     "PairedDifference",
     "Resamples",
+    "against_zero",
     "arm_estimate",
     "cluster_multiplicity",
     "cluster_resamples",

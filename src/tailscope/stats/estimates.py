@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy import stats
-
-from tailscope.core import Estimate, InputError
-from tailscope.stats.differences import satterthwaite
-from tailscope.stats.samples import MetricSamples, sample_variance
+from tailscope.core import Estimate
+from tailscope.stats.levels import against_zero
+from tailscope.stats.samples import MetricSamples
 
 
 def arm_estimate(samples: MetricSamples, arm: int) -> Estimate:
@@ -35,22 +32,6 @@ def arm_estimate(samples: MetricSamples, arm: int) -> Estimate:
         >>> round(found.value, 3), round(found.hi - found.value, 3)  # 12.706 · 0.1
         (0.7, 1.271)
     """
-    if not 0 <= arm < len(samples.arms):
-        raise InputError(f"`arm` must be 0 to {len(samples.arms) - 1}; got {arm}")
-    if samples.why_missing:
-        return Estimate.missing(samples.why_missing, samples.n)
-    value = float(samples.values[arm].mean())
-    if samples.seeds < 2:
-        return Estimate(value, samples.n, reason="one seed per arm: seed noise is unknown")
-    drawn = samples.resampled[arm]
-    patient_part = sample_variance(drawn[np.isfinite(drawn)])
-    if patient_part > 0 and samples.patients < 2:
-        return Estimate(value, samples.n, reason="fewer than 2 patients")
-    seed_part = samples.seed_variance / samples.seeds
-    if seed_part + patient_part == 0:
-        return Estimate(value, samples.n, value, value)
-    df = satterthwaite(
-        (seed_part, len(samples.arms) * (samples.seeds - 1)), (patient_part, max(samples.patients - 1, 1))
-    )
-    half = float(stats.t.ppf(0.975, df) * np.sqrt(seed_part + patient_part))
-    return Estimate(value, samples.n, value - half, value + half)
+    found = against_zero(samples, arm)
+    lo, hi = found.interval(0.95)
+    return Estimate(found.difference, samples.n, lo, hi, reason=found.reason)

@@ -1,0 +1,119 @@
+"""The tables of the page's chapter on alignment, from the evidence of all runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tailscope.alignment import METRICS
+from tailscope.core import ExperimentData
+from tailscope.experiment.annotated import annotated_test_pairs
+from tailscope.experiment.attributing import metric_name
+from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.preparing import Prepared
+from tailscope.experiment.saliency import LOCALIZATION
+from tailscope.experiment.test_set import RunGrid
+from tailscope.stats import AGGREGATES
+
+_PRIMARY = "mass_inside"
+_EXCESS = "excess_"
+_ATTAINABLE_PAIRS = 32  # per class; the mean over more moves in the third decimal
+
+
+def reference_table(folder: ExperimentFolder, grid: RunGrid, groups: dict[str, str]) -> pd.DataFrame:
+    """Mean excess of the primary metric over each reference: class (and averages), arm, method, reference, excess."""
+    evidence = _primary(folder, grid)
+    names = [str(name) for name in evidence.columns if str(name).startswith(_EXCESS)]
+    long = evidence[["class", "arm", "method", *names]].melt(["class", "arm", "method"], names, "reference", "excess")
+    long["reference"] = long["reference"].astype(str).str.removeprefix(_EXCESS)
+    means = long.groupby(["class", "arm", "method", "reference"], as_index=False, sort=False)["excess"].mean()
+    means = means[means["excess"].notna()]
+    return _with_averages(means, ["arm", "method", "reference"], groups)
+
+
+def size_table(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:
+    """The primary metric by size of the annotation, mean over pairs and seeds; n counts pairs."""
+    evidence = _primary(folder, grid)
+    keys = ["arm", "method", "size"]
+    means = evidence.groupby(keys, as_index=False, sort=False)[["area", "value", "reference", "excess"]].mean()
+    pairs = evidence.drop_duplicates([*keys, "image_id", "class"])
+    counts = pairs.groupby(keys, sort=False)["image_id"].count().rename("n").reset_index()
+    return means.merge(counts, on=keys)
+
+
+def localization_means(folder: ExperimentFolder, grid: RunGrid, groups: dict[str, str]) -> pd.DataFrame:
+    """Share of annotations localised at every limit, and the same against other patients' annotations."""
+    evidence = folder.table(LOCALIZATION, grid.names)
+    evidence["arm"] = evidence["run"].map(grid.arm_of)
+    keys = ["class", "arm", "method", "overlap", "at"]
+    means = evidence.groupby(keys, as_index=False, sort=False)[["value", "reference"]].mean()
+    return _with_averages(means, keys[1:], groups)
+
+
+def _primary(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:
+    evidence = folder.table("alignment", grid.names)
+    evidence = evidence[evidence["metric"] == _PRIMARY]
+    return evidence.assign(arm=evidence["run"].map(grid.arm_of))
+
+
+def _with_averages(means: pd.DataFrame, keys: list[str], groups: dict[str, str]) -> pd.DataFrame:
+    """The rows of all classes, and their means over all and over the head, the medium and the tail classes."""
+    group = means["class"].map(groups)
+    tables = [means]
+    for name in AGGREGATES:
+        part = means[(group == name) | (name == "macro")].drop(columns="class")
+        tables.append(part.groupby(keys, as_index=False, sort=False).mean().assign(**{"class": name}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def alignment_table(
+    folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, estimates: pd.DataFrame
+) -> pd.DataFrame | None:
+    """One row per class, arm, method and metric: value, reference, excess with its interval, and the attainable.
+
+    None where no test image is annotated.
+    """
+    evidence = folder.table("alignment", grid.names)
+    if evidence.empty:
+        return None
+    evidence["arm"] = evidence["run"].map(grid.arm_of)
+    keys = ["class", "arm", "method", "metric"]
+    means = evidence.groupby(keys, as_index=False, sort=False)[["value", "reference", "excess"]].mean()
+    shares = evidence.assign(degenerate=evidence["degenerate"].astype(float))
+    means["degenerate"] = shares.groupby(keys, sort=False)["degenerate"].mean().to_numpy()
+    attainable = _attainable(prepared)
+    means["attainable"] = [attainable.get(key, np.nan) for key in zip(means["class"], means["metric"], strict=True)]
+    groups = dict(zip(estimates["class"], estimates["group"], strict=True))
+    means = _with_averages(means, keys[1:], groups)
+    means["name"] = [metric_name(*pair) for pair in zip(means["method"], means["metric"], strict=True)]
+    found = estimates[estimates["lens"] == "alignment"].rename(columns={"metric": "name"})
+    wanted = found[["class", "group", "arm", "name", "lo", "hi", "n", "patients"]]
+    return means.merge(wanted, on=["class", "arm", "name"]).drop(columns="name")
+
+
+def _attainable(prepared: Prepared) -> dict[tuple[str, str], float]:
+    """(class, metric) to the mean best value that a map on the layer's grid can reach."""
+    lens, data = prepared.config.lenses.alignment, prepared.data
+    if lens is None:
+        return {}
+    grid = prepared.layers["alignment"].grid
+    masks = _some_masks(data)
+    return {
+        (name, metric.key): float(
+            np.mean([METRICS.build(metric.name, **metric.settings).attainable(mask, grid) for mask in some])
+        )
+        for name, some in masks.items()
+        for metric in lens.metrics
+    }
+
+
+def _some_masks(data: ExperimentData) -> dict[str, list[Any]]:
+    pairs = annotated_test_pairs(data)
+    masks: dict[str, list[Any]] = {}
+    for row, number in pairs.tolist():
+        name = data.classes[number]
+        if len(masks.setdefault(name, [])) < _ATTAINABLE_PAIRS:
+            masks[name].append(data.mask(row, name))
+    return masks

@@ -1,0 +1,124 @@
+"""The annotated test pairs of an experiment: which there are, and their masks, class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailscope.alignment import PackedMasks
+from tailscope.core import ExperimentData
+
+
+def annotated_test_pairs(data: ExperimentData) -> NDArray[np.int64]:
+    """(M, 2) annotated positive (image row, class index) pairs of the test split, by row, then class."""
+    pairs = data.annotated.reshape(-1, 2)
+    kept = pairs[data.split[pairs[:, 0]] == "test"]
+    return np.asarray(kept[np.lexsort((kept[:, 1], kept[:, 0]))])
+
+
+@dataclass(frozen=True, eq=False)
+class PairGroup:
+    """Some of the pairs with a mask each.
+
+    Args:
+        data: The experiment's data.
+        pairs: (m, 2) image row and class index.
+        places: (m,) their places among all pairs.
+        masks: One per pair.
+    """
+
+    data: ExperimentData
+    pairs: NDArray[np.int64]
+    places: NDArray[np.int64]
+    masks: PackedMasks
+
+    @property
+    def patients(self) -> NDArray[np.str_]:
+        """(m,) who each image is of."""
+        return self.data.patient_ids[self.pairs[:, 0]]
+
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table of scores with image and class in place of the pair's number."""
+        chosen = self.pairs[table["pair"].to_numpy()]
+        names = np.array(self.data.classes)[chosen[:, 1]]
+        return table.drop(columns="pair").assign(image_id=self.data.image_ids[chosen[:, 0]], **{"class": names})
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedPairs:
+    """All annotated test pairs.
+
+    Args:
+        data: The experiment's data.
+        table: (M, 2) image row and class index, by row, then class.
+    """
+
+    data: ExperimentData
+    table: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, data: ExperimentData) -> AnnotatedPairs:
+        """Those of an experiment's data."""
+        return cls(data, annotated_test_pairs(data))
+
+    def __len__(self) -> int:
+        """M."""
+        return len(self.table)
+
+    @property
+    def image_ids(self) -> NDArray[np.str_]:
+        """(M,)."""
+        return self.data.image_ids[self.table[:, 0]]
+
+    @property
+    def classes(self) -> NDArray[np.str_]:
+        """(M,) class names."""
+        return np.array(self.data.classes)[self.table[:, 1]]
+
+    @cached_property
+    def areas(self) -> NDArray[np.float64]:
+        """(M,) share of the frame that each annotation covers."""
+        areas = np.zeros(len(self))
+        for group in self.by_class():
+            areas[group.places] = group.masks.shares
+        return areas
+
+    def by_class(self) -> Iterator[PairGroup]:
+        """The pairs of each class with the annotation of that class."""
+        return iter(self._by_class)
+
+    @cached_property
+    def _by_class(self) -> list[PairGroup]:
+        return [
+            self._group(np.flatnonzero(self.table[:, 1] == number)) for number in np.unique(self.table[:, 1]).tolist()
+        ]
+
+    def _group(self, places: NDArray[np.int64]) -> PairGroup:
+        pairs, data = self.table[places], self.data
+
+        def mask(place: int) -> NDArray[np.bool_]:
+            row, number = pairs[place].tolist()
+            return data.mask(row, data.classes[number])
+
+        return PairGroup(data, pairs, places, PackedMasks.read(mask, len(pairs)))
+
+    def on_other_classes(self) -> PairGroup:
+        """The pairs whose image has another class annotated, with what was drawn of others and not of their own."""
+        places = [place for place in range(len(self)) if self._others(place).any()]
+        chosen = np.array(places, dtype=np.int64)
+        masks = PackedMasks.read(lambda place: self._others(places[place]), len(places))
+        return PairGroup(self.data, self.table[chosen], chosen, masks)
+
+    def _others(self, place: int) -> NDArray[np.bool_]:
+        row, number = self.table[place].tolist()
+        start, stop = np.searchsorted(self.table[:, 0], [row, row + 1])
+        whole = np.zeros(self.data.pixels.shape[1:3], dtype=bool)
+        for other in self.table[start:stop, 1].tolist():
+            if other != number:
+                whole |= self.data.mask(row, self.data.classes[other])
+        return whole & ~self.data.mask(row, self.data.classes[number]) if whole.any() else whole

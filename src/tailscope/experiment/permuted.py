@@ -1,0 +1,73 @@
+"""A network that learned nothing true: control's, trained once on permuted labels, for the soundness of saliency."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tailscope.core import ExperimentData, Progress, generator
+from tailscope.experiment.config import ExperimentConfig, slug
+from tailscope.experiment.fitting import make_run, trained_network
+from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.plan import Run, is_fitted, run_hash
+from tailscope.models import Network
+from tailscope.training import remove_state
+
+
+def permuted_data(data: ExperimentData, seed: int) -> ExperimentData:
+    """The data with the rows of the targets permuted among the training images, and among the validation images.
+
+    Counts and co-occurrence of the classes stay. Validation is permuted as well, because it selects the epoch: with
+    true labels there, the epoch would be kept that by chance knows most of them. Selection is then as good as a draw.
+    The test split is left; training never sees it. No annotation belongs to a permuted label, so none is left.
+
+    Args:
+        data: The experiment's data; not changed.
+        seed: Of the permutation.
+    """
+    targets = data.targets.copy()
+    for split in ("train", "val"):
+        rows = data.rows(split)
+        targets[rows] = data.targets[generator(seed, "permuted labels", split).permutation(rows)]
+    none = np.zeros((0, 2), dtype=np.int64)
+    return replace(data, targets=targets, annotated=none, fingerprint=f"{data.fingerprint} permuted")
+
+
+def permuted_folder(folder: ExperimentFolder) -> ExperimentFolder:
+    """Where the run on permuted labels lies, so that it is none of the experiment's own."""
+    return ExperimentFolder(folder.path / "soundness")
+
+
+def permuted_run(config: ExperimentConfig, data: ExperimentData) -> Run:
+    """Control's run of the first seed on permuted labels."""
+    arm, seed = config.compare.control, config.seeds[0]
+    whole = run_hash(config, permuted_data(data, seed), arm, seed)
+    return Run(arm, seed, f"permuted-{slug(arm)}-s{seed}-{whole[:8]}")
+
+
+def permuted_network(
+    folder: ExperimentFolder, config: ExperimentConfig, data: ExperimentData, progress: Progress
+) -> Network:
+    """The network of control's first seed after training on permuted labels; trained once, or taken up where it was.
+
+    It starts from the same weights and sees the same images in the same order as control's run of that seed.
+
+    Args:
+        folder: The experiment's; the run goes to ``soundness/runs`` in it.
+        config: The experiment's configuration, with the values of a search, if there was one.
+        data: The experiment's data, with true labels.
+        progress: Moves by training images.
+
+    Raises:
+        TrainingError: Training failed.
+
+    Source: Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018, section 4.
+    """
+    place, run = permuted_folder(folder), permuted_run(config, data)
+    changed = permuted_data(data, run.seed)
+    if is_fitted(place, run):
+        remove_state(place.run(run.name) / "checkpoints")  # a kill right after the record leaves it behind
+    else:
+        make_run(place, config, changed, run, progress)
+    return trained_network(place, config, changed, run)
