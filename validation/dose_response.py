@@ -31,7 +31,7 @@ OTHER, MARKER = "mass", "laterality_marker"
 # Cheap ones by default: fifteen networks are looked at. The table of recovery has all.
 METHODS = ("gradcam", "gradcam_pp", "hirescam", "layercam", "eigencam", "input_gradient", "gradient_x_input",
            "integrated_gradients", "guided_backprop", "occlusion")  # fmt: skip
-PASTED: dict[str, Any] = {"findings": {TIED: 0.3, OTHER: 0.3}, "subtlety": 0.4, "contrast": 1.2, "copies": 4}
+PASTED: dict[str, Any] = {"findings": {TIED: 0.3, OTHER: 0.3}, "subtlety": 0.2, "contrast": 1.6, "copies": 4}
 PHANTOM_BASE: dict[str, Any] = {
     "base": "phantom",
     "base_args": {"train": 60, "val": 20, "test": 20, "prevalence": {"hernia": 0.1}, "minimum_positives": 2},

@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a smoke test; nothing is written")
     parser.add_argument("--clean", type=int, default=6, help="networks without a shortcut")
     parser.add_argument("--tied", type=int, default=3, help="networks with it")
-    parser.add_argument("--images", type=int, default=60, help="most images looked at")
+    parser.add_argument("--images", type=int, default=48, help="most images looked at")
     parser.add_argument("--methods", nargs="*", default=(), help="all that work on a CNN if left out")
     parser.add_argument("--out", type=Path, default=PAGE)
     arguments = parser.parse_args()

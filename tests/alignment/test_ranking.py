@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import hypergeom
 from sklearn.metrics import average_precision_score
 
-from tailscope.alignment import METRICS, ranking
+from tailscope.alignment import METRICS
 
 
 def enumerated_iou(saliency: np.ndarray, mask: np.ndarray) -> float:
@@ -82,10 +82,3 @@ def test_the_iou_at_area_of_many_masks_of_any_size_equals_the_plain_ranking_wher
             top = rank < mask.sum()
             expected = (top & mask).sum() / (top | mask).sum() if mask.any() else np.nan
             np.testing.assert_allclose(value, expected, rtol=1e-13)
-
-
-def test_the_pixel_ap_does_not_depend_on_how_many_masks_are_laid_out_at_once(maps, masks, monkeypatch):
-    metric = METRICS.build("pixel_ap")
-    whole = metric.cross(maps, masks)
-    monkeypatch.setattr(ranking, "_BLOCK_PIXELS", 20)
-    np.testing.assert_array_equal(metric.cross(maps, masks), whole)

@@ -361,53 +361,42 @@ def expected_iou(area: int, sure: int, draws: int, marked: int, tied: int) -> fl
 
 
 @njit(cache=True, nogil=True)
-def owners(bits: Bits, members: Integers, size: int) -> tuple[Integers, Pixels]:
-    """Which of the ``members`` (n,) hold each of ``size`` pixels: starts (size + 1,) and places in ``members``."""
-    starts = np.zeros(size + 1, dtype=np.int64)
-    for mask in members:
-        for pixel in mask_pixels(bits, mask):
-            starts[pixel + 1] += 1
-    starts = np.cumsum(starts)
-    free = starts[:-1].copy()
-    holders = np.zeros(starts[-1], dtype=np.int32)
-    for place in range(members.size):
-        for pixel in mask_pixels(bits, members[place]):
-            holders[free[pixel]] = place
-            free[pixel] += 1
-    return starts, holders
-
-
-@njit(cache=True, nogil=True)
-def grouped_precision(order: Pixels, ends: Pixels, starts: Integers, holders: Pixels, count: int) -> Floats:
-    """Average precision of one ranking for ``count`` masks at once; tied pixels enter together.
+def average_precisions(order: Pixels, ends: Pixels, bits: Bits, members: Integers) -> Floats:
+    """(K, n) average precision of each ranking for each of its masks; tied pixels enter together. NaN where empty.
 
     Args:
-        order: (P,) pixels by falling value.
-        ends: (G,) the groups of one row of :func:`tie_ends`.
-        starts: (P + 1,) from :func:`owners`.
-        holders: From :func:`owners`.
-        count: N.
-
-    Returns:
-        (N,) Σ over the pixels of each mask of the precision down to the pixel's group; divide by |B|.
+        order: (K, P) from :func:`falling_orders`.
+        ends: (K, P) from :func:`tie_ends`.
+        bits: The masks.
+        members: See above.
     """
-    found, total = np.zeros(count), np.zeros(count)
-    begin = 0
-    for end in ends:
-        share = 1.0 / end
-        if end - begin == 1:  # the common case, in one pass
-            for at in range(starts[order[begin]], starts[order[begin] + 1]):
-                found[holders[at]] += 1.0
-                total[holders[at]] += found[holders[at]] * share
-        else:
-            for pixel in order[begin:end]:
-                for at in range(starts[pixel], starts[pixel + 1]):
-                    found[holders[at]] += 1.0
-            for pixel in order[begin:end]:
-                for at in range(starts[pixel], starts[pixel + 1]):
-                    total[holders[at]] += found[holders[at]] * share
-        begin = end
-    return total
+    values = np.full((order.shape[0], members.shape[1]), np.nan)
+    place, end_of = np.empty(order.shape[1], dtype=np.int32), np.empty(order.shape[1], dtype=np.int32)
+    bitmap = np.zeros((order.shape[1] + 63) // 64, dtype=np.uint64)  # of the mask's pixels by their place in the order
+    for row in range(order.shape[0]):
+        group = 0
+        for at in range(order.shape[1]):
+            group += at == ends[row, group]
+            place[order[row, at]], end_of[at] = at, ends[row, group]
+        for column in range(members.shape[1]):
+            mask = members[row % members.shape[0], column]
+            for pixel in mask_pixels(bits, mask):
+                set_bit(bitmap, place[pixel])
+            total, found, held, end = 0.0, 0, 0, 1  # found of B so far, held of them not yet counted, down to end
+            for at in range(bitmap.size):
+                word = bitmap[at]
+                bitmap[at] = _NONE
+                while word != _NONE:
+                    rest = word & (word - _ONE)
+                    next_end = end_of[at * 64 + np.int64(bit_count((word ^ rest) - _ONE))]
+                    if next_end != end:
+                        total += held * found / end
+                        held, end = 0, next_end
+                    found, held = found + 1, held + 1
+                    word = rest
+            if found > 0:
+                values[row, column] = (total + held * found / end) / found
+    return values
 
 
 @njit(cache=True, nogil=True)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.alignment._kernels import grouped_precision, owners, top_area_ious
+from tailscope.alignment._kernels import average_precisions, top_area_ious
 from tailscope.alignment.masking import PackedMasks
 from tailscope.alignment.pairing import Frames
 from tailscope.alignment.prepared import PreparedMetric
 from tailscope.alignment.registry import METRICS, ReferenceKind
-
-_BLOCK_PIXELS = 2**22  # of the masks whose pixels are laid out at once: 16 MiB
 
 
 @METRICS.register("iou_at_area")
@@ -77,37 +74,9 @@ class PixelAp(PreparedMetric):
 
     def scores(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
         """The average precision of each map for each of its masks."""
-        values = np.empty((len(frames), members.shape[1]))
-        maps = np.arange(len(frames))
-        for line, chosen in enumerate(members):
-            rows = maps if len(members) == 1 else maps[line : line + 1]
-            for block in _blocks(masks.bits.areas[chosen]):
-                values[rows, block] = _precision(frames, rows, masks, chosen[block])
-        return values
+        order, ends, _ = frames.ranking
+        return np.asarray(average_precisions(order, ends, masks.bits, members))
 
     def uninformed(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
         """NaN, but for degenerate maps."""
         return self.of_degenerate(frames, masks, members)
-
-
-def _blocks(areas: NDArray[np.int64]) -> Iterator[slice]:
-    """Consecutive masks whose pixels together stay below the size of a block; one mask may exceed it."""
-    begin, held = 0, 0
-    for place, area in enumerate(areas.tolist()):
-        if place > begin and held + area > _BLOCK_PIXELS:
-            yield slice(begin, place)
-            begin, held = place, 0
-        held += area
-    yield slice(begin, areas.size)
-
-
-def _precision(
-    frames: Frames, rows: NDArray[np.int64], masks: PackedMasks, chosen: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """(R, n) average precision of the maps ``rows`` for the masks ``chosen``."""
-    order, ends, groups = frames.ranking
-    starts, holders = owners(masks.bits, chosen, frames.maps.shape[1])
-    areas = masks.bits.areas[chosen]
-    sums = [grouped_precision(order[row], ends[row, : groups[row]], starts, holders, chosen.size) for row in rows]
-    table = np.array(sums).reshape(rows.size, chosen.size)
-    return np.asarray(np.where(areas > 0, table / np.maximum(areas, 1), np.nan))
