@@ -38,4 +38,6 @@ class ReadsOnePatch(nn.Module):
         self.gain = nn.Parameter(torch.tensor(gain))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.gain * torch.stack([x[:, :, rows, columns].mean(dim=(1, 2, 3)) for rows, columns in self.patches], 1)
+        return self.gain * torch.stack(
+            [x[:, :, rows, columns].mean(dim=(1, 2, 3)) for rows, columns in self.patches], 1
+        )

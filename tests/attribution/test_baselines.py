@@ -27,6 +27,12 @@ def test_black_is_the_darkest_value_of_each_image_and_channel() -> None:
             assert found[one, channel].unique().tolist() == [images()[one, channel].min().item()]
 
 
+def test_the_image_mean_is_that_of_each_image_and_channel() -> None:
+    found = baseline_images(images(), "image_mean")
+    torch.testing.assert_close(found[:, :, 3, 4], images().mean(dim=(2, 3)))
+    assert not (found - found[:, :, :1, :1]).any()
+
+
 @pytest.mark.parametrize("blur", [BLUR_SHARE, 0.1])
 def test_the_blur_is_the_gaussian_of_scipy(blur: float) -> None:
     sigma = blur * 40
@@ -45,5 +51,7 @@ def test_an_image_one_pixel_high_can_be_blurred() -> None:
 
 
 def test_an_unknown_baseline_is_refused() -> None:
-    with pytest.raises(InputError, match="`baseline` must be one of 'mean', 'black', 'blur'; got 'white'"):
+    with pytest.raises(
+        InputError, match="`baseline` must be one of 'mean', 'image_mean', 'black', 'blur'; got 'white'"
+    ):
         require_baseline("white")

@@ -59,7 +59,7 @@ def test_a_reversed_map_has_the_opposite_gain_in_a_linear_network() -> None:
     weights = torch.tensor([[4.0, 1.0, 3.0, -2.0]])
     image = torch.tensor([[[[1.0, 2.0, 0.0, 3.0]]]])
     saliency = weights.reshape(1, 1, 4) * (image[:, 0] - 1.5)
-    settings = DeletionInsertion(baseline="mean", steps=4)
+    settings = DeletionInsertion(baseline="image_mean", steps=4)
     up, down = (settings(linear(weights), image, [0], sign * saliency).gain for sign in (1, -1))
     assert float(up) > 0.2
     torch.testing.assert_close(up, -down)
@@ -69,23 +69,25 @@ def test_a_good_map_gains_also_where_the_baseline_has_more_of_the_class() -> Non
     weights = torch.tensor([[1.0, 1.0, 1.0, 1.0]])
     image = torch.tensor([[[[0.0, -9.0, 1.0, 0.0]]]])
     flat = linear(weights * torch.tensor([1.0, 1.0, 1.0, 0.0]))
-    curves = DeletionInsertion(baseline="mean", steps=4)(flat, image, [0], image[:, 0])
+    curves = DeletionInsertion(baseline="image_mean", steps=4)(flat, image, [0], image[:, 0])
     assert float(curves.deletion[0, 0]) == -1.0
     assert float(curves.insertion[0, 0]) == 0.0
     assert float(curves.gain) > 0
 
 
-@pytest.mark.parametrize("baseline", ["blur", "mean", "black"])
+@pytest.mark.parametrize("baseline", ["blur", "image_mean", "black"])
 def test_a_slow_version_pixel_by_pixel_gives_the_same(network: nn.Module, baseline: str) -> None:
     classes, given, saliency = [2, 0, 1], images(), maps()
     curves = DeletionInsertion(baseline=baseline, steps=5, least=1e-9)(network, given, classes, saliency)
     whole = functional.interpolate(saliency[:, None], (32, 32), mode="bilinear", align_corners=False)[:, 0]
     for number, (image, index) in enumerate(zip(given, classes, strict=True)):
         if baseline == "blur":
-            planes = [gaussian_filter(plane, 1.6, radius=5, mode="nearest") for plane in image.numpy()]
+            planes = [gaussian_filter(plane, 1.6, radius=5, mode="mirror") for plane in image.numpy()]
             empty = torch.from_numpy(np.stack(planes))
         else:
-            empty = torch.stack([(plane.mean() if baseline == "mean" else plane.min()) + 0 * plane for plane in image])
+            empty = torch.stack(
+                [(plane.mean() if baseline == "image_mean" else plane.min()) + 0 * plane for plane in image]
+            )
         order = sorted(range(1024), key=lambda pixel, number=number: -float(whole[number].flatten()[pixel]))
         paths: dict[str, list[float]] = {"deletion": [], "insertion": []}
         for step in range(6):
@@ -161,7 +163,7 @@ def test_the_network_and_the_images_are_left_as_they_were(network: nn.Module) ->
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"baseline": "white"}, "`baseline` must be blur, mean or black; got 'white'"),
+        ({"baseline": "white"}, "`baseline` must be one of 'mean', 'image_mean', 'black', 'blur'; got 'white'"),
         ({"steps": 0}, "`steps`"),
         ({"sigma": 1.0}, "`sigma`"),
         ({"least": 0.0}, "`least`"),

@@ -68,7 +68,7 @@ def measure(parts, permuted, path, **changes) -> pd.DataFrame:
     lens = AlignmentLens.model_validate({**content, "layer": config.lenses.alignment.layer})
     folder = ExperimentFolder(path)
     measure_soundness(folder, run, Examined(network, permuted), data, lens, SilentProgress())
-    return soundness_values(folder, (run,))
+    return soundness_values(folder, {run.name: run.arm})
 
 
 def gradcam(parts, network, pairs) -> list[np.ndarray]:

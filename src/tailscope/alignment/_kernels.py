@@ -270,14 +270,13 @@ def falling_orders(maps: Floats) -> Pixels:
 
 
 @njit(cache=True, nogil=True)
-def tie_ends(maps: Floats, order: Pixels, tolerances: Floats) -> tuple[Pixels, Integers]:
+def tie_ends(maps: Floats, order: Pixels, tolerances: Floats) -> Pixels:
     """Group the ranked pixels of (K, P) maps; a group holds all values down to a tolerance below its largest.
 
     Returns:
-        ends: (K, P) int32; the first entries of a row say how many pixels stand in groups up to and with each.
-        groups: (K,) int64, how many groups there are.
+        (K, P) int32: the first entries of a row say how many pixels stand in groups up to and with each, the rest is 0.
     """
-    ends, groups = np.zeros(maps.shape, dtype=np.int32), np.zeros(maps.shape[0], dtype=np.int64)
+    ends = np.zeros(maps.shape, dtype=np.int32)
     for row in range(maps.shape[0]):
         count, top = 0, maps[row, order[row, 0]]
         for place in range(maps.shape[1]):
@@ -287,8 +286,7 @@ def tie_ends(maps: Floats, order: Pixels, tolerances: Floats) -> tuple[Pixels, I
                 count += 1
                 top = value
         ends[row, count] = maps.shape[1]
-        groups[row] = count + 1
-    return ends, groups
+    return ends
 
 
 @njit(cache=True, nogil=True)

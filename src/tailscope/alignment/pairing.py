@@ -60,14 +60,14 @@ class Frames(Remembering):
         return self.once(("take", rows.tobytes()), taken)
 
     @property
-    def ranking(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
-        """Pixels by falling value, ends of the groups of ties, and their number; see the kernel ``tie_ends``."""
+    def ranking(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """(K, H·W) pixels by falling value, and the ends of the groups of ties; see the kernel ``tie_ends``."""
         return self.once("ranking", self._ranked)
 
-    def _ranked(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]:
+    def _ranked(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         single = self.given.dtype.itemsize <= np.dtype(np.float32).itemsize
         order = falling_orders(self.maps) if single else _sorted(self.maps)
-        return order, *tie_ends(self.maps, order, TIE_SHARE * (self.peak - self.lowest))
+        return order, tie_ends(self.maps, order, TIE_SHARE * (self.peak - self.lowest))
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,7 +40,7 @@ class IouAtArea(PreparedMetric):
         """The IoU of each map's largest pixels with each of its masks."""
         # The kernel reads masks by rising area, so that it never takes back a pixel.
         rising = np.argsort(masks.bits.areas[members], axis=1, kind="stable")
-        order, ends, _ = frames.ranking
+        order, ends = frames.ranking
         sorted_scores = top_area_ious(order, ends, masks.bits, np.take_along_axis(members, rising, axis=1))
         values = np.empty_like(sorted_scores)
         np.put_along_axis(values, np.broadcast_to(rising, values.shape), sorted_scores, axis=1)
@@ -74,7 +74,7 @@ class PixelAp(PreparedMetric):
 
     def scores(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:
         """The average precision of each map for each of its masks."""
-        order, ends, _ = frames.ranking
+        order, ends = frames.ranking
         return np.asarray(average_precisions(order, ends, masks.bits, members))
 
     def uninformed(self, frames: Frames, masks: PackedMasks, members: NDArray[np.int64]) -> NDArray[np.float64]:

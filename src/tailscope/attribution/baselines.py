@@ -10,7 +10,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from tailscope.attribution.settings import require_choice
 
-Baseline = Literal["mean", "black", "blur"]
+Baseline = Literal["mean", "image_mean", "black", "blur"]
 
 BLUR_SHARE = 10 / 224
 """Standard deviation of the blur as a share of the shorter side: 10 px at 224 px (Fong, Vedaldi 2017, section 4.3)."""
@@ -34,8 +34,8 @@ def baseline_images(images: Tensor, baseline: Baseline, blur: float = BLUR_SHARE
     Args:
         images: (B, C, H, W), preprocessed.
         baseline: ``"mean"``: 0, which is the mean of the pixels by which the preprocessing was scaled (mid-grey);
-            ``"black"``: the darkest value of the image, in each channel; ``"blur"``: the image itself, blurred by a
-            Gaussian, mirrored at the border.
+            ``"image_mean"``: the mean of the image itself, in each channel; ``"black"``: the darkest value of the
+            image, in each channel; ``"blur"``: the image itself, blurred by a Gaussian, mirrored at the border.
         blur: The Gaussian's standard deviation, as a share of the shorter side.
 
     Example:
@@ -45,6 +45,8 @@ def baseline_images(images: Tensor, baseline: Baseline, blur: float = BLUR_SHARE
     """
     if baseline == "mean":
         return torch.zeros_like(images)
+    if baseline == "image_mean":
+        return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
     if baseline == "black":
         return images.amin(dim=(2, 3), keepdim=True).expand_as(images)
     sigma = blur * min(images.shape[2:])

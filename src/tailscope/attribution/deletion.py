@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tailscope.attribution.asking import asking, require_images, require_logits
+from tailscope.attribution.baselines import Baseline, baseline_images, require_baseline
 from tailscope.core import InputError, child_seed
-
-Baseline = Literal["blur", "mean", "black"]
 
 _TIE_STEPS = 2**20  # values are told apart to about 1e-6 of the map's range; METHODS section 4
 _ROUNDING = 1e-6  # a range below this share of the largest magnitude is float32 rounding of a constant map
@@ -65,9 +63,8 @@ class DeletionInsertion:
     measures it all the same.
 
     Args:
-        baseline: ``mean``: the mean of the image's pixels per channel; ``blur``: the image under a Gaussian;
-            ``black``: the smallest value of its pixels per channel. A blur is the nearest to an image, but in it a wide
-            finding (effusion, a large heart) stays visible, so that nothing would be deleted.
+        baseline: See :func:`~tailscope.attribution.baselines.baseline_images`. A blur is the nearest to an image, but
+            a wide finding (effusion, a large heart) stays visible in it, so that nothing would be deleted.
         steps: How many equal shares of the pixels are exchanged one after the other.
         sigma: Standard deviation of the blur, as a share of the shorter side.
         least: Logit distance between image and baseline below which a pair is undefined: the image then hardly says
@@ -90,7 +87,7 @@ class DeletionInsertion:
         ([[1.0, 0.0, 0.0]], [[0.0, 1.0, 1.0]], [0.5])
     """
 
-    baseline: Baseline = "mean"
+    baseline: Baseline = "image_mean"
     steps: int = 20
     sigma: float = 0.05
     least: float = 0.05
@@ -99,8 +96,7 @@ class DeletionInsertion:
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        if self.baseline not in ("blur", "mean", "black"):
-            raise InputError(f"`baseline` must be blur, mean or black; got {self.baseline!r}")
+        require_baseline(self.baseline)
         if min(self.steps, self.n_random, self.batch_size) < 1:
             raise InputError(f"`steps`, `n_random` and `batch_size` must be 1 or more; got {self}")
         if not 0 < self.sigma < 1 or not 0 < self.least < float("inf"):
@@ -153,26 +149,21 @@ class DeletionInsertion:
         size = ranks.shape[1]
         counts = torch.arange(self.steps + 1, device=images.device) * size // self.steps
         with asking(model, gradients=False):
-            scored = _Scored(model, images.detach(), self._baselines(images.detach()), classes, ranks.to(images.device))
+            whole = images.detach()
+            empty_images = baseline_images(whole, self.baseline, self.sigma)
+            scored = _Scored(model, whole, empty_images, classes, ranks.to(images.device))
             ends = scored(counts.new_tensor([0, size]), self.batch_size, "deletion")
             inner = [scored(counts[1:-1], self.batch_size, way) for way in ("deletion", "insertion")]
         full, empty = ends[:, :1], ends[:, 1:]
         distance = (full - empty).abs()
         distance = torch.where(distance < self.least, torch.nan, distance)
-        whole = (torch.cat([full, inner[0], empty], dim=1), torch.cat([empty, inner[1], full], dim=1))
-        deletion, insertion = ((logits - empty) / distance for logits in whole)
+        paths = (torch.cat([full, inner[0], empty], dim=1), torch.cat([empty, inner[1], full], dim=1))
+        deletion, insertion = ((logits - empty) / distance for logits in paths)
         reason = f"the logits of image and baseline differ by less than {self.least:g}"
         undefined = distance[:, 0].isnan().tolist()
         return Curves(
             counts.cpu().double() / size, deletion, insertion, tuple(reason if one else "" for one in undefined)
         )
-
-    def _baselines(self, images: Tensor) -> Tensor:
-        if self.baseline == "mean":
-            return images.mean(dim=(2, 3), keepdim=True).expand_as(images)
-        if self.baseline == "black":
-            return images.amin(dim=(2, 3), keepdim=True).expand_as(images)
-        return _blurred(images, self.sigma * min(images.shape[2:]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,14 +199,3 @@ def _both(curves: Curves) -> tuple[Tensor, Tensor]:
 def _shuffled(size: int, seed: int) -> Tensor:
     """A permutation of ``size`` numbers, the same on every device."""
     return torch.randperm(size, generator=torch.Generator().manual_seed(seed))
-
-
-def _blurred(images: Tensor, sigma: float) -> Tensor:
-    """The images under a Gaussian cut at 3 standard deviations; outside, the border value goes on."""
-    radius = max(1, round(3 * sigma))
-    place = torch.arange(-radius, radius + 1, dtype=images.dtype, device=images.device)
-    bell = (-(place**2) / (2 * sigma**2)).exp()
-    kernel = (bell / bell.sum()).expand(images.shape[1], 1, -1)
-    padded = functional.pad(images, (radius, radius, radius, radius), mode="replicate")
-    rows = functional.conv2d(padded, kernel[..., None, :], groups=images.shape[1])
-    return functional.conv2d(rows, kernel[..., None], groups=images.shape[1])

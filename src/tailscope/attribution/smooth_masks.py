@@ -116,9 +116,11 @@ class PaddedMasks:
         """(P, h, w) in [0, 1] to masks of the whole frame (P, H′, W′)."""
         (rows, down), (columns, along) = (self._window(count) for count in self.grid)
         padded = functional.pad(parameters, [self._padding] * 4)
-        distance = torch.hypot(down[:, None, :, None], along[None, :, None, :]) / self.sigma
+        # The window's axes come first and the distance is float32, as published: rounding decides which of two mirrored
+        # pixels ranks first in the area constraint, and with that where the search ends.
+        distance = (down[:, None, :, None] ** 2 + along[None, :, None, :] ** 2).sqrt() / self.sigma
         spread = padded[:, rows[:, None, :, None], columns[None, :, None, :]] * bell(distance).to(parameters)
-        return soft_maximum(spread.flatten(3), dim=3)
+        return soft_maximum(spread.permute(0, 3, 4, 1, 2).flatten(1, 2), dim=1)
 
     def visible(self, masks: Tensor) -> Tensor:
         """The part of the frame that lies on the image, (P, H, W)."""
@@ -138,4 +140,4 @@ class PaddedMasks:
         pixels = torch.arange(self.step * (cells - 1) + 1).unsqueeze(1)
         near = pixels // self.step + torch.arange(2 * self._radius + 1)
         places = self.sigma + self.step * (near - self._padding)
-        return near, (pixels - places).to(torch.float64)
+        return near, (pixels - places).to(torch.float32)

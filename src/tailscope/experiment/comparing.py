@@ -17,7 +17,6 @@ from tailscope.experiment.fitting import test_logits
 from tailscope.experiment.folder import ExperimentFolder, Stage
 from tailscope.experiment.lens_samples import alignment_samples, count_samples, crossfit_samples
 from tailscope.experiment.performance_samples import performance_samples
-from tailscope.experiment.plan import Run
 from tailscope.experiment.shortcut_samples import shortcut_samples
 from tailscope.experiment.shortcut_table import COLUMNS as SHORTCUT_COLUMNS
 from tailscope.experiment.shortcut_table import shortcut_table
@@ -90,7 +89,7 @@ def _soundness(folder: ExperimentFolder, config: ExperimentConfig, grid: RunGrid
     """The verdict on every attribution method, from the first seed of every arm."""
     if not _asks_for(config, "soundness"):
         return pd.DataFrame(columns=list(VERDICT_COLUMNS))
-    return soundness_verdicts(soundness_values(folder, tuple(Run(grid.arm_of[name], 0, name) for name in grid.first)))
+    return soundness_verdicts(soundness_values(folder, {name: grid.arm_of[name] for name in grid.first}))
 
 
 def _unsound(soundness: pd.DataFrame) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import permutations, zip_longest
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tailscope.alignment.likeness import class_likeness, likeness
+from tailscope.alignment import class_likeness, likeness
 from tailscope.alignment.soundness import (
     AGREEMENT,
     ALL_WEIGHTS,
@@ -22,9 +22,7 @@ from tailscope.alignment.soundness import (
     LABELS_PERMUTED,
     PARAMETERS_RANDOMISED,
 )
-from tailscope.attribution import ATTRIBUTIONS, Attribution
-from tailscope.attribution.deletion import DeletionInsertion
-from tailscope.attribution.randomising import randomised
+from tailscope.attribution import ATTRIBUTIONS, Attribution, DeletionInsertion, randomised
 from tailscope.core import Advance, ExperimentData, InputError, Progress, digest
 from tailscope.experiment.annotated import annotated_test_pairs
 from tailscope.experiment.attributing import method_settings
@@ -126,12 +124,19 @@ def measure_soundness(
     write_evidence(folder.evidence("soundness", run.name), whole)
 
 
-def soundness_values(folder: ExperimentFolder, runs: tuple[Run, ...]) -> pd.DataFrame:
-    """What was measured on some runs, as :func:`tailscope.alignment.soundness.soundness_verdicts` takes it."""
-    table = folder.table("soundness", tuple(run.name for run in runs))
-    arms = {run.name: run.arm for run in runs}
+def soundness_values(folder: ExperimentFolder, arms: Mapping[str, str]) -> pd.DataFrame:
+    """What was measured on some runs, as :func:`tailscope.alignment.soundness_verdicts` takes it.
+
+    Args:
+        folder: The experiment's.
+        arms: Name of each run to its arm.
+
+    Returns:
+        Columns method, arm, check, stage, value, patient, reason, image_id, class, run.
+    """
+    table = folder.table("soundness", tuple(arms))
     named = table.rename(columns={"metric": "check", "layer": "stage"})
-    named = named.assign(arm=named["run"].map(arms))
+    named = named.assign(arm=named["run"].map(dict(arms)))
     return named[["method", "arm", "check", "stage", "value", "patient", "reason", "image_id", "class", "run"]]
 
 
