@@ -37,8 +37,9 @@ def test_pixels_are_ranked_by_falling_value_and_equal_ones_by_place(rng, kind):
     np.testing.assert_array_equal(order, np.argsort(-frames.maps, axis=1, kind="stable"))
 
 
-def test_a_group_of_ties_reaches_a_millionth_of_the_range_below_its_largest_value():
-    values = np.array([[[1.0, 1.0 - 6e-7, 1.0 - 1.2e-6, 0.0, 0.0]]])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_group_of_ties_reaches_a_millionth_of_the_range_below_its_largest_value(kind):
+    values = np.array([[[1.0, 1.0 - 6e-7, 1.0 - 1.2e-6, 0.0, 0.0]]], dtype=kind)
     assert Frames.of(values).ranking[1].tolist() == [[2, 3, 5, 0, 0]]
 
 

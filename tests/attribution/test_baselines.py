@@ -51,7 +51,5 @@ def test_an_image_one_pixel_high_can_be_blurred() -> None:
 
 
 def test_an_unknown_baseline_is_refused() -> None:
-    with pytest.raises(
-        InputError, match="`baseline` must be one of 'mean', 'image_mean', 'black', 'blur'; got 'white'"
-    ):
+    with pytest.raises(InputError, match="'image_mean', 'black', 'blur'; got 'white'"):
         require_baseline("white")

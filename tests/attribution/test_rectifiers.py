@@ -67,7 +67,11 @@ def test_another_rectifier_applies_its_derivative_to_what_is_positive(name: str)
     assert torch.equal(gradient(OTHERS[name]), expected)
 
 
-@pytest.mark.parametrize("other", [nn.Tanh(), nn.Hardtanh(), nn.Sigmoid(), lambda x: x.clamp(-3, 3)], ids=str)
+@pytest.mark.parametrize(
+    "other",
+    [nn.Tanh(), nn.Hardtanh(), nn.Sigmoid(), lambda x: x.clamp(-3, 3)],
+    ids=["tanh", "hardtanh", "sigmoid", "clamp"],
+)
 def test_what_is_no_rectifier_passes_every_gradient(other: Callable[[Tensor], Tensor]) -> None:
     x = torch.tensor([0.3, 0.2], requires_grad=True)
     with GuidedRectifiers() as block:

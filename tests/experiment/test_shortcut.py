@@ -16,7 +16,7 @@ from tailscope.attribution import ATTRIBUTIONS
 from tailscope.core import ExperimentData
 from tailscope.data import DATASETS, DataSettings, prepare
 from tailscope.experiment.annotated import annotated_test_pairs
-from tailscope.experiment.saliency import saliency_maps
+from tailscope.experiment.map_making import Question, maps_of
 from tailscope.models import MODELS, Network
 from tailscope.performance import auroc
 from tailscope.training import Job, TrainingSettings, fit, predict
@@ -60,7 +60,7 @@ def look(network: Network, data: ExperimentData) -> Look:
     score = auroc(predict(network, data.pixels, rows), data.targets[rows])[number]
     pairs = annotated_test_pairs(data)
     pairs = np.array([pair for pair in pairs if pair[1] == number and data.mask(pair[0], "chest_tube").any()])
-    maps = saliency_maps(ATTRIBUTIONS.build("gradcam", layer="layer4"), network, data, pairs, 64, lambda count: None)
+    maps = maps_of(Question(ATTRIBUTIONS.build("gradcam", layer="layer4"), network, data, pairs, 64))
     excess = {}
     for name in ("pneumothorax", "chest_tube"):
         masks = np.stack([data.mask(row, name) for row in pairs[:, 0]])

@@ -111,6 +111,17 @@ def references(arms=ARMS):
     )
 
 
+def views(arms=ARMS):
+    return pd.DataFrame(
+        [
+            {"class": name, "arm": arm, "method": "gradcam", "view": view, "excess": 0.2, "n": 30}
+            for name in ("macro", "mass")
+            for arm in arms
+            for view in ("all pairs", "true positives")
+        ]
+    )
+
+
 def sizes(arms=ARMS):
     return pd.DataFrame(
         [
@@ -327,6 +338,7 @@ def build(**changes):
         hidden=hidden(),
         alignment=alignment(),
         references=references(),
+        views=views(),
         sizes=sizes(),
         localization=localization(),
         shortcuts=shortcuts(),

@@ -16,6 +16,12 @@ def test_references_have_a_column_each_in_plain_words(shown):
     assert rows[0]["the network before training"] == "+0.050"
 
 
+def test_views_stand_beside_each_other_and_are_not_tested(shown):
+    rows = table(shown, "all pairs", "true positives")
+    assert rows[0]["true positives"] == "+0.200"
+    assert "nothing is tested on them" in words(shown)
+
+
 def test_sizes_run_from_small_to_large(shown):
     rows = table(shown, "size", "mean area")
     assert [row["size"] for row in rows[::3]] == ["small", "medium", "large"]
@@ -29,7 +35,7 @@ def test_localisation_has_a_chart_and_a_column_per_limit(shown):
 
 
 def test_what_was_not_measured_is_left_out():
-    page = render(build(gallery=(), references=None, sizes=None, localization=localization().iloc[:0]))
+    page = render(build(gallery=(), references=None, views=None, sizes=None, localization=localization().iloc[:0]))
     told = words(section(page, "alignment"))
     assert "other references" not in told
     assert "Localisation by boxes" not in told

@@ -236,13 +236,31 @@ def level_sums(
 
 
 @njit(cache=True, nogil=True)
-def falling_orders(maps: Floats) -> Pixels:
-    """(K, P) pixels of each map by falling value, equal ones by rising pixel: a radix sort of float32 values.
+def tie_ends(falling: Floats, tolerance: float, ends: Pixels) -> None:
+    """Write how many of the ``falling`` values stand in groups of ties up to and with each, and leave the rest 0.
 
-    Args:
-        maps: float64, each a float32 but for a power of two, so that the lowest 29 bits are free for the pixel.
+    A group holds all values down to a tolerance below its largest.
     """
-    order = np.empty(maps.shape, dtype=np.int32)
+    count, top = 0, falling[0]
+    for place in range(falling.size):
+        if falling[place] < top - tolerance:
+            ends[count] = place
+            count += 1
+            top = falling[place]
+    ends[count] = falling.size
+
+
+@njit(cache=True, nogil=True)
+def rank_single(maps: Floats, tolerances: Floats) -> tuple[Pixels, Pixels]:
+    """Rank the pixels of (K, P) maps that are float32 but for a power of two: a radix sort.
+
+    Such float64 leave the lowest 29 bits free, so that the pixel's number travels with its value.
+
+    Returns:
+        order: (K, P) int32 pixels by falling value, equal ones by rising pixel.
+        ends: (K, P) int32, see :func:`tie_ends`.
+    """
+    order, ends = np.empty(maps.shape, dtype=np.int32), np.zeros(maps.shape, dtype=np.int32)
     size, last = maps.shape[1], np.uint64((1 << _DIGIT) - 1)
     keys, moved = np.empty(size, dtype=np.uint64), np.empty(size, dtype=np.uint64)
     heights, free = np.empty((_DIGITS, 1 << _DIGIT), dtype=np.int64), np.empty(1 << _DIGIT, dtype=np.int64)
@@ -266,27 +284,10 @@ def falling_orders(maps: Floats) -> Pixels:
                 keys, moved = moved, keys
         for at in range(size):
             order[row, at] = np.int32(keys[at] & ((_ONE << _FREE) - _ONE))
-    return order
-
-
-@njit(cache=True, nogil=True)
-def tie_ends(maps: Floats, order: Pixels, tolerances: Floats) -> Pixels:
-    """Group the ranked pixels of (K, P) maps; a group holds all values down to a tolerance below its largest.
-
-    Returns:
-        (K, P) int32: the first entries of a row say how many pixels stand in groups up to and with each, the rest is 0.
-    """
-    ends = np.zeros(maps.shape, dtype=np.int32)
-    for row in range(maps.shape[0]):
-        count, top = 0, maps[row, order[row, 0]]
-        for place in range(maps.shape[1]):
-            value = maps[row, order[row, place]]
-            if value < top - tolerances[row]:
-                ends[row, count] = place
-                count += 1
-                top = value
-        ends[row, count] = maps.shape[1]
-    return ends
+            key = (keys[at] >> _FREE) << _FREE
+            moved[at] = key if key & _SIGN else key ^ (_ALL ^ _SIGN)
+        tie_ends(moved.view(np.float64), tolerances[row], ends[row])
+    return order, ends
 
 
 @njit(cache=True, nogil=True)
@@ -294,8 +295,8 @@ def top_area_ious(order: Pixels, ends: Pixels, bits: Bits, members: Integers) ->
     """(K, n) expected IoU of the |B| largest pixels of each map with each of its masks B; NaN for an empty mask.
 
     Args:
-        order: (K, P) from :func:`falling_orders`.
-        ends: (K, P) from :func:`tie_ends`.
+        order: (K, P) from :func:`rank_single`.
+        ends: (K, P), each row from :func:`tie_ends`.
         bits: The masks.
         members: By rising area in each row, so that two bitmaps of the largest pixels only ever grow.
     """
@@ -363,8 +364,8 @@ def average_precisions(order: Pixels, ends: Pixels, bits: Bits, members: Integer
     """(K, n) average precision of each ranking for each of its masks; tied pixels enter together. NaN where empty.
 
     Args:
-        order: (K, P) from :func:`falling_orders`.
-        ends: (K, P) from :func:`tie_ends`.
+        order: (K, P) from :func:`rank_single`.
+        ends: (K, P), each row from :func:`tie_ends`.
         bits: The masks.
         members: See above.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.alignment._kernels import falling_orders, level_out, tie_ends
+from tailscope.alignment._kernels import level_out, rank_single, tie_ends
 from tailscope.alignment.masking import PackedMasks
 from tailscope.alignment.remembering import Remembering
 from tailscope.core import InputError
@@ -65,9 +65,14 @@ class Frames(Remembering):
         return self.once("ranking", self._ranked)
 
     def _ranked(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        single = self.given.dtype.itemsize <= np.dtype(np.float32).itemsize
-        order = falling_orders(self.maps) if single else _sorted(self.maps)
-        return order, tie_ends(self.maps, order, TIE_SHARE * (self.peak - self.lowest))
+        tolerances = TIE_SHARE * (self.peak - self.lowest)
+        if self.given.dtype.itemsize <= np.dtype(np.float32).itemsize:
+            return rank_single(self.maps, tolerances)
+        order = np.argsort(-self.maps, axis=1, kind="stable").astype(np.int32)
+        ends = np.zeros_like(order)
+        for values, tolerance, row in zip(np.take_along_axis(self.maps, order, axis=1), tolerances, ends, strict=True):
+            tie_ends(values, tolerance, row)
+        return order, ends
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +112,6 @@ class Pairs:
         numbers = np.arange(int(np.prod(mask.shape[:-2], dtype=np.int64))).reshape(mask.shape[:-2])
         members = np.array(np.broadcast_to(numbers, lead), dtype=np.int64).reshape(-1, 1)
         return cls(Frames.of(maps), PackedMasks.of(mask.reshape(-1, *frame)), members, lead)
-
-
-def _sorted(maps: NDArray[np.float64]) -> NDArray[np.int32]:
-    return np.argsort(-maps, axis=1, kind="stable").astype(np.int32)
 
 
 def degenerate_maps(saliency: NDArray[np.floating]) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from tailscope.alignment.prepared import PreparedMetric
 from tailscope.alignment.registry import AlignmentMetric, CrossScored
 from tailscope.core import InputError, resize_bilinear
 
-_CHUNK_VALUES = 2**20  # float64 values held at once by one copy of the resized maps of one thread: 8 MiB
+_CHUNK_VALUES = 2**19  # float64 values held at once by one copy of the resized maps of one thread: 4 MiB
 
 Masks = NDArray[np.bool_] | MaskSource | PackedMasks
 

@@ -10,6 +10,7 @@ from tailscope.data.chula import ChulaRbc12
 from tailscope.data.csv_tables import CsvTables
 from tailscope.data.inspection import Inspection, inspect_dataset
 from tailscope.data.nih import NihChestXray14
+from tailscope.data.pasted import Pasted
 from tailscope.data.phantom import Phantom
 from tailscope.data.preparation import prepare
 from tailscope.data.recognition import recognise
@@ -24,6 +25,7 @@ __all__ = [
     "DataSettings",
     "Inspection",
     "NihChestXray14",
+    "Pasted",
     "Phantom",
     "SplitSettings",
     "inspect_dataset",

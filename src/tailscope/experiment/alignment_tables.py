@@ -9,6 +9,7 @@ import pandas as pd
 
 from tailscope.alignment import METRICS
 from tailscope.core import ExperimentData
+from tailscope.experiment.alignment_views import view_table
 from tailscope.experiment.annotated import annotated_test_pairs
 from tailscope.experiment.attributing import metric_name
 from tailscope.experiment.folder import ExperimentFolder
@@ -31,6 +32,14 @@ def reference_table(folder: ExperimentFolder, grid: RunGrid, groups: dict[str, s
     means = long.groupby(["class", "arm", "method", "reference"], as_index=False, sort=False)["excess"].mean()
     means = means[means["excess"].notna()]
     return _with_averages(means, ["arm", "method", "reference"], groups)
+
+
+def views_table(
+    folder: ExperimentFolder, grid: RunGrid, groups: dict[str, str], classes: tuple[str, ...]
+) -> pd.DataFrame:
+    """The primary metric over other selections of the pairs: class (and averages), arm, method, view, excess, n."""
+    views = view_table(folder, grid, _primary(folder, grid), classes)
+    return _with_averages(views, ["arm", "method", "view"], groups)
 
 
 def size_table(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:

@@ -27,5 +27,24 @@ def look_at_performance(folder: ExperimentFolder, run: Run, data: ExperimentData
     write_evidence(folder.evidence("performance", run.name), table.assign(run=run.name))
 
 
+def called_positive(folder: ExperimentFolder, run: str, classes: tuple[str, ...]) -> pd.DataFrame:
+    """Which test pairs one run calls positive, at the operating point chosen on validation (at least 95 % specificity).
+
+    Args:
+        folder: Where the predictions lie.
+        run: The run's name.
+        classes: K class names, in the order of the predictions.
+
+    Returns:
+        image_id, class, called (bool; False where no operating point exists), one row per test image and class.
+    """
+    predictions = pd.read_parquet(folder.run(run) / "predictions.parquet")
+    val, test = (predictions[predictions["split"] == split] for split in ("val", "test"))
+    count = len(classes)
+    limits = threshold_at_specificity(_wide(val, "logit", count), _wide(val, "target", count))
+    called = _wide(test, "logit", count) > limits
+    return test[["image_id", "class"]].assign(called=called.ravel())
+
+
 def _wide(table: pd.DataFrame, name: str, count: int) -> NDArray[np.float64]:
     return table[name].to_numpy(dtype=np.float64).reshape(-1, count)

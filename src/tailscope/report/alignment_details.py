@@ -13,6 +13,7 @@ from tailscope.report.frames import (
     LOCALIZATION_COLUMNS,
     REFERENCE_COLUMNS,
     SIZE_COLUMNS,
+    VIEW_COLUMNS,
     filled,
     float_of,
     ranked,
@@ -40,39 +41,51 @@ _OVERLAPS = {"iou": "IoU", "iobb": "IoBB"}
 
 
 def details(content: ReportContent) -> tuple[Block, ...]:
-    """Tables of references and sizes, and the curves of localisation; each only where it was measured."""
-    return (*_references(content), *_sizes(content), *_localization(content))
+    """Tables of references, views and sizes, and the curves of localisation; each only where it was measured."""
+    return (*_references(content), *_views(content), *_sizes(content), *_localization(content))
 
 
 def _references(content: ReportContent) -> tuple[Block, ...]:
     rows = by_class(content, content.references, REFERENCE_COLUMNS)
-    if not rows:
-        return ()
     names = [name for name in _REFERENCES if any(row["reference"] == name for row in rows)]
     names += sorted({text_of(row["reference"]) for row in rows} - set(names))
+    caption = (
+        "Mass inside above other references, mean over pairs and seeds: what the maps know beyond each. The mean "
+        "training annotation of the class is the strongest map that knows no image; a map that does not beat the "
+        "untrained network or the map of another class shows the picture, not the class."
+    )
+    columns = {name: _REFERENCES.get(name, name.replace("_", " ")) for name in names}
+    return _side_by_side(rows, "reference", columns, caption, "Excess over other references")
+
+
+def _views(content: ReportContent) -> tuple[Block, ...]:
+    rows = by_class(content, content.views, VIEW_COLUMNS)
+    columns = {name: name for name in dict.fromkeys(text_of(row["view"]) for row in rows)}
+    caption = (
+        "Mass inside above chance over other selections of the same pairs, mean over pairs and seeds. Every verdict of "
+        "this page is over all pairs. To take only what an arm calls positive, or to drop its degenerate maps, selects "
+        "on the outcome: these columns describe, and nothing is tested on them."
+    )
+    return _side_by_side(rows, "view", columns, caption, "Other views of the same pairs")
+
+
+def _side_by_side(rows: Rows, column: str, columns: dict[str, str], caption: str, title: str) -> tuple[Block, ...]:
+    """Excess per class, arm and method, with a column for each value of ``column``; nothing without rows."""
     cells: dict[tuple[str, str, str], dict[str, float]] = {}
     for row in rows:
         key = (text_of(row["class"]), text_of(row["arm"]), text_of(row["method"]))
-        cells.setdefault(key, {})[text_of(row["reference"])] = float_of(row["excess"])
-    return (
-        Table(
-            "Mass inside above other references, mean over pairs and seeds: what the maps know beyond each. The mean "
-            "training annotation of the class is the strongest map that knows no image; a map that does not beat the "
-            "untrained network or the map of another class shows the picture, not the class.",
-            ("class", "arm", "method", *(_REFERENCES.get(name, name.replace("_", " ")) for name in names)),
-            tuple(
-                (
-                    _named(name),
-                    word(arm),
-                    word(method),
-                    *(figure_cell(signed(found.get(one, math.nan)), found.get(one, math.nan)) for one in names),
-                )
-                for (name, arm, method), found in cells.items()
-            ),
-            title="Excess over other references",
-            is_open=False,
-        ),
+        cells.setdefault(key, {})[text_of(row[column])] = float_of(row["excess"])
+    lines = tuple(
+        (
+            _named(name),
+            word(arm),
+            word(method),
+            *(figure_cell(signed(found.get(one, math.nan)), found.get(one, math.nan)) for one in columns),
+        )
+        for (name, arm, method), found in cells.items()
     )
+    head = ("class", "arm", "method", *columns.values())
+    return (Table(caption, head, lines, title=title, is_open=False),) if lines else ()
 
 
 def _sizes(content: ReportContent) -> tuple[Block, ...]:

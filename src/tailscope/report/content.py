@@ -75,6 +75,7 @@ class ReportContent:
             attainable.
         references: class, arm, method, reference (a reference map, the untrained network, or the map of another class),
             excess of the primary metric above it.
+        views: class, arm, method, view, excess, n: the primary metric over other selections of the pairs.
         sizes: arm, method, size (small, medium, large), area, value, reference, excess, n: the primary metric by size
             of the annotation.
         localization: class, arm, method, overlap, at, value, reference: share of annotations that a box of the
@@ -124,6 +125,7 @@ class ReportContent:
     hidden: pd.DataFrame | None = None
     alignment: pd.DataFrame | None = None
     references: pd.DataFrame | None = None
+    views: pd.DataFrame | None = None
     sizes: pd.DataFrame | None = None
     localization: pd.DataFrame | None = None
     shortcuts: pd.DataFrame | None = None

@@ -28,6 +28,7 @@ ALIGNMENT_COLUMNS = (
     "degenerate", "attainable",
 )  # fmt: skip
 REFERENCE_COLUMNS = ("class", "arm", "method", "reference", "excess")
+VIEW_COLUMNS = ("class", "arm", "method", "view", "excess", "n")
 SIZE_COLUMNS = ("arm", "method", "size", "area", "value", "reference", "excess", "n")
 LOCALIZATION_COLUMNS = ("class", "arm", "method", "overlap", "at", "value", "reference")
 SHORTCUT_COLUMNS = (
