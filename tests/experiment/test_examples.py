@@ -117,7 +117,11 @@ def test_a_dry_run_writes_no_run(nih, tmp_path):
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared/data is not here")
 @pytest.mark.parametrize(
     ("name", "folder", "classes", "images", "arms"),
-    [("rbc.yaml", "chula_rbc12", 13, 623, 6), ("nih64.yaml", "nih1000_64px", 14, 1000, 4)],
+    [
+        ("rbc.yaml", "chula_rbc12", 13, 623, 6),
+        ("nih64.yaml", "nih1000_64px", 14, 1000, 4),
+        ("pasted.yaml", "nih1000_64px", 3, 3000, 2),
+    ],
 )
 def test_the_examples_on_real_data_are_planned(tmp_path, name, folder, classes, images, arms):
     config, planned = plan(name, SHARED / folder, tmp_path)
