@@ -20,9 +20,10 @@ from tailscope.data import DATASETS, DataSettings, prepare
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.lens_config import AlignmentLens, DissectionLens
 from tailscope.experiment.plan import Run
+from tailscope.experiment.references import measure_references
 from tailscope.experiment.saliency import look_at_alignment
 from tailscope.experiment.units import look_at_units
-from tailscope.models import MODELS
+from tailscope.models import MODELS, write_weights
 from tailscope.training import Job, TrainingSettings, fit
 from tailscope.treatments import TREATMENTS
 
@@ -42,8 +43,11 @@ def main() -> None:
         training = (time.perf_counter() - begin) * PAPER_EPOCHS * PAPER_IMAGES / TRAIN
         folder, run, silent = ExperimentFolder(Path(place)), Run("control", 0, "run"), SilentProgress()
         folder.run(run.name).mkdir(parents=True)
+        write_weights(folder.run(run.name) / "weights.safetensors", network.module, network.preprocessing)
+        lens = AlignmentLens(layer="layer4", untrained=False)
         begin = time.perf_counter()
-        look_at_alignment(folder, run, network, data, AlignmentLens(layer="layer4"), silent)
+        measure_references(folder, data, lens)
+        look_at_alignment(folder, run, network, data, lens, silent)
         look_at_units(folder, run, network, data, DissectionLens(layer="layer4"), silent)
         looking = (time.perf_counter() - begin) * NIH_TEST / TEST  # all of it scaled: an upper bound
         share = 100 * looking / training

@@ -1,4 +1,4 @@
-"""The information bottleneck against torch's KL, a slow version in the paper's notation, and networks of known needs."""
+"""The information bottleneck against torch's KL, a slow version, and networks of known needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATCH = (slice(1, 3), slice(4, 6))
 
 
 class ReadsOnePlace(nn.Module):
-    """A layer of 4 channels on 8 × 8 cells, of which the logits read one patch: channel 0 for class 0, 1 for class 1."""
+    """4 channels on 8 × 8 cells, of which the logits read one patch: channel 0 for class 0, 1 for class 1."""
 
     def __init__(self, gain: float = 4.0) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class ReadsOnePlace(nn.Module):
 
 
 class Tokens(nn.Module):
-    """Patches with a class token before them; the logits read the patches' mean after the layer, and the class token."""
+    """Patches behind a class token; the logits read the patches' mean after the layer, and the class token."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ from tailscope.attribution.ablationcam import AblationCam
 from tailscope.attribution.attention_rollout import AttentionRollout
 from tailscope.attribution.deletion import Curves, DeletionInsertion
 from tailscope.attribution.eigencam import EigenCam
+from tailscope.attribution.extremal_perturbation import ExtremalPerturbation
 from tailscope.attribution.gradcam import GradCam
 from tailscope.attribution.gradcam_pp import GradCamPlusPlus
 from tailscope.attribution.guided_backprop import GuidedBackprop, InsensitiveMethodWarning
@@ -33,6 +34,7 @@ __all__ = [
     "Curves",
     "DeletionInsertion",
     "EigenCam",
+    "ExtremalPerturbation",
     "GradCam",
     "GradCamPlusPlus",
     "GradientXInput",

@@ -95,9 +95,9 @@ class InformationBottleneck:
         """
         require_images(images)
         found = find_layer(model, images[:1], self.layer, coarse=8 if self.layer == "auto" else 0)
-        maps = images.new_zeros(len(images), len(classes), *found.grid, dtype=torch.float32)
         with asking(model, gradients=True):
-            for row, image in enumerate(images.detach().clone().split(1)):
+            maps = images.new_zeros(len(images), len(classes), *found.grid, dtype=torch.float32)
+            for row, image in enumerate(torch.split(images.detach().clone(), 1)):
                 values = _values(model, found, image, classes)
                 for column, index in enumerate(classes):
                     maps[row, column] = self._map(model, found, image, values, index)
@@ -157,7 +157,12 @@ def information(standard: Tensor, lost: Tensor) -> Tensor:
 def _values(model: nn.Module, layer: Layer, image: Tensor, classes: Sequence[int]) -> Tensor:
     """What the layer gives for one image, (C, h, w), float32 at least."""
     seen: list[Tensor] = []
-    with torch.no_grad(), _hooked(model, layer, lambda output: (seen.append(output.clone()), output)[1]):
+
+    def keep(output: Tensor) -> Tensor:
+        seen.append(output.clone())
+        return output
+
+    with torch.no_grad(), _hooked(model, layer, keep):
         require_logits(model(image), classes)
     if len(seen) != 1:
         raise InputError(

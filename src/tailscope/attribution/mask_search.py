@@ -59,8 +59,10 @@ class Problems:
         """
         for start in range(0, len(self.rows), size):
             chosen = [min(place, len(self.rows) - 1) for place in range(start, start + size)]
-            pick = [tuple(values[place] for place in chosen) for values in (self.rows, self.classes, self.areas)]
-            yield Problems(*pick), min(size, len(self.rows) - start)
+            rows, classes = ([values[place] for place in chosen] for values in (self.rows, self.classes))
+            areas = [self.areas[place] for place in chosen]
+            part = Problems(tuple(rows), tuple(classes), tuple(areas))
+            yield part, min(size, len(self.rows) - start)
 
 
 @dataclass(frozen=True, eq=False)
