@@ -1,4 +1,4 @@
-"""The information bottleneck against torch's KL, a slow version, and networks of known needs."""
+"""The information bottleneck against torch's KL, a slow version in the paper's notation, and networks of known need."""
 
 from __future__ import annotations
 

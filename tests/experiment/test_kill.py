@@ -50,7 +50,7 @@ def test_five_kills_at_random_moments_change_no_finding(tmp_path):
             break  # so far along that nothing is left to kill
     assert killed >= 1
     finish(configuration, tmp_path / "killed")
-    for name in ("findings", "hidden_differences", "estimates"):
+    for name in ("findings", "hidden_differences", "estimates", "shortcuts", "soundness"):
         one, other = (pd.read_parquet(tmp_path / place / f"{name}.parquet") for place in ("whole", "killed"))
         pd.testing.assert_frame_equal(one, other, check_exact=True)
     assert not list((tmp_path / "killed").rglob("*scratch*"))
