@@ -25,6 +25,7 @@ _METRICS = {
     "iou": "IoU",
     "iou_at_area": "IoU at equal area",
     "pixel_ap": "pixel AP",
+    "on_other_classes": "mass on other classes' annotations",
     "iou_matched": "matched IoU",
     "best_iou_matched": "best unit, cross-fitted",
     "units_per_100": "units active inside, per 100",
@@ -56,6 +57,9 @@ _METRIC_MEANINGS = {
     "iou": "Overlap of the map with the annotation, divided by their union.",
     "iou_at_area": "The largest pixels, as many as the annotation has, against the annotation.",
     "pixel_ap": "Average precision of pixels ranked by saliency.",
+    "on_other_classes": "Share of the positive saliency on what was drawn of other classes in the same image; lower is "
+    "better.",
+    "degenerate_share": "Share of the maps that are constant, empty or not finite; lower is better.",
 }
 
 GLOSSARY = (
@@ -97,6 +101,9 @@ GLOSSARY = (
         "AUROC and AP are equivalent within the margin, and a lens metric differs beyond seed noise.",
     ),
     ("not visible", "The lens differs, but AUROC or AP is undecided: more positives are needed to call it hidden."),
+    ("confounder", "What stands in a picture without being a finding: a tube, a letter, the air beside the body."),
+    ("shortcut", "A class that looks at a confounder more than chance, and whose logit falls when it is painted over."),
+    ("not counted", "A difference that was found by an attribution method which fails a check of its soundness."),
     ("head, medium, tail", "Groups of classes by training prevalence."),
 )
 
