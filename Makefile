@@ -46,8 +46,8 @@ docs-examples: setup
 
 # Compiled kernels are invisible to coverage, so here they run as plain Python; `make test` runs them compiled.
 COVERED := core alignment performance stats
-# Counting bits multiplies modulo 2**64; compiled code wraps in silence, plain Python warns.
-WRAPS := -W 'ignore:overflow encountered in scalar multiply:RuntimeWarning'
+# Bit counts and hashes are made modulo 2**64; compiled code wraps in silence, plain Python warns.
+WRAPS := -W 'ignore:overflow encountered in scalar:RuntimeWarning'
 coverage: setup
 	OMP_NUM_THREADS=1 NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 $(WRAPS) $(COVERED:%=tests/%) $(COVERED:%=src/tailscope/%) \
 		$(COVERED:%=--cov=tailscope.%) --cov-branch --cov-report=

@@ -114,8 +114,8 @@ def main() -> None:
         return method.masks(network, images[list(problem.rows)], list(problem.classes)).flatten(0, 2)
 
     every, batched = timed(lambda: ExtremalPerturbation(AREAS).masks(network, images, ASKED).flatten(0, 2))
-    single, alone = timed(lambda: torch.cat([ours(one, 1) for one, _ in few.parts(1)]))
-    reference, published = timed(lambda: torch.cat([torchray(one) for one, _ in few.parts(1)]))
+    single, alone = timed(lambda: torch.cat([ours(one, 1) for one in few.parts(1)]))
+    reference, published = timed(lambda: torch.cat([torchray(one) for one in few.parts(1)]))
     count = len(few.rows)
     every, single, reference = every / len(problems.rows), single / count, reference / count
     theirs = report("TorchRay's optimiser, one by one", reference, judged(search, few, published))

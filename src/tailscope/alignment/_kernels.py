@@ -191,7 +191,8 @@ def write_levels(values: Floats, row: int, levels: Levels, out: Integers) -> np.
         level = (values[at] - offset) / spread
         if not math.isnan(levels.threshold):
             level = 1.0 if level >= levels.threshold else 0.0
-        out[at] = np.int64(np.rint(level * unit))
+        # A level that is no number has no whole part; what is made of such a map becomes NaN elsewhere.
+        out[at] = 0 if math.isnan(level) else np.int64(np.rint(level * unit))
         total += out[at]
     return total
 

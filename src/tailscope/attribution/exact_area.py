@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-_HALVINGS, _REFINEMENTS = 12, 2
+_HALVINGS, _REFINEMENTS = 12, 3
 _REACH = 20.0  # in units of the softness: a sigmoid is 2e-9 there
 
 
