@@ -91,15 +91,15 @@ def test_a_map_is_the_mean_of_its_masks_and_lies_between_0_and_1():
 
 
 def test_a_map_is_the_same_in_any_batch_and_any_order_of_classes():
-    method = ExtremalPerturbation(areas=(0.1, 0.3), batch_size=4)
+    method = ExtremalPerturbation(areas=(0.1, 0.3), iterations=50, batch_size=4)
     network = small_network()
-    together = method(network, images(3), [0, 1, 2])
-    alone = torch.cat([method(network, image, [2, 0]) for image in images(3).split(1)])
+    together = method(network, images(), [0, 1, 2])
+    alone = torch.cat([method(network, image, [2, 0]) for image in images().split(1)])
     torch.testing.assert_close(alone, together[:, [2, 0]], rtol=0, atol=1e-6)
 
 
 def test_the_number_of_masks_in_a_pass_changes_nothing():
-    few, many = (ExtremalPerturbation(areas=(0.1, 0.3), batch_size=size) for size in (3, 16))
+    few, many = (ExtremalPerturbation(areas=(0.1, 0.3), iterations=50, batch_size=size) for size in (3, 16))
     network = small_network()
     torch.testing.assert_close(few(network, images(), [0, 1]), many(network, images(), [0, 1]), rtol=0, atol=1e-6)
 

@@ -118,12 +118,13 @@ class ExtremalPerturbation:
             images = images.detach().clone()
             with torch.no_grad():
                 require_logits(model(images), classes)
-            exact = self.variant == "corrected"
-            asked = (in_double(model), images.double()) if exact else (model, images)
-            search = Search(*asked, self._perturb(min(size)), self.objective)
+            run: Callable[[Tensor], Tensor] = model
+            if self.variant == "corrected":
+                run, images = in_double(model), images.double()
+            search = Search(run, images, self._perturb(min(size)), self.objective)
             problems = Problems.of(len(images), classes, areas)
             found = [self._solve(search, part, size).float() for part in problems.parts(self._pass_size)]
-        whole = torch.cat(found) if found else images.new_zeros(0, *size, dtype=torch.float32)
+        whole = torch.cat(found) if found else images.new_zeros(0, *size).float()
         return whole.reshape(len(images), len(classes), len(areas), *size)
 
     def _solve(self, search: Search, problems: Problems, size: tuple[int, int]) -> Tensor:

@@ -49,7 +49,7 @@ def _rows(content: ReportContent) -> list[dict[str, Any]]:
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    by_method = sorted(rows, key=lambda row: (text_of(row["method"]), text_of(row["check"])))
+    by_method = sorted(rows, key=_place)
     return Table(
         _HOW,
         ("method", "check", "arm", "value", "limit", "pairs", "verdict", "what it means"),
@@ -68,3 +68,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         ),
         title="Checks of the attribution methods",
     )
+
+
+def _place(row: dict[str, Any]) -> tuple[str, bool, str]:
+    """By method; what is judged before what is only described."""
+    return text_of(row["method"]), not text_of(row["verdict"]), text_of(row["check"])
