@@ -98,6 +98,14 @@ def test_a_map_is_the_same_in_any_batch_and_any_order_of_classes():
     torch.testing.assert_close(alone, together[:, [2, 0]], rtol=0, atol=1e-6)
 
 
+def test_in_single_precision_a_map_is_the_same_bits_in_any_batch():
+    method = ExtremalPerturbation(areas=(0.1, 0.3), iterations=50, precision="single")
+    network = small_network()
+    together = method(network, images(), [0, 1, 2])
+    alone = torch.cat([method(network, image, [2, 0]) for image in images().split(1)])
+    assert torch.equal(alone, together[:, [2, 0]])
+
+
 def test_the_number_of_masks_in_a_pass_changes_nothing():
     few, many = (ExtremalPerturbation(areas=(0.1, 0.3), iterations=50, batch_size=size) for size in (3, 16))
     network = small_network()
@@ -161,6 +169,7 @@ def test_it_is_registered_and_takes_a_list_of_areas():
         ({"batch_size": 0}, "`batch_size` must be a whole number, 1 or more"),
         ({"objective": "keep"}, "`objective` must be one of 'preserve', 'delete'; got 'keep'"),
         ({"perturbation": "noise"}, "`perturbation` must be one of 'blur', 'fade'; got 'noise'"),
+        ({"precision": "half"}, "`precision` must be one of 'double', 'single'; got 'half'"),
         ({"variant": "torchray"}, "`variant` must be one of 'corrected', 'as_published'; got 'torchray'"),
     ],
 )

@@ -33,13 +33,20 @@ def test_the_problems_are_every_image_with_every_class_and_every_area():
 
 def test_no_part_is_larger_than_asked_and_every_problem_stands_in_one():
     problems = Problems.of(3, [5], [0.1])
-    parts = list(problems.parts(2))
-    assert [len(part.rows) for part in parts] == [2, 1]
-    assert sum((part.rows for part in parts), ()) == problems.rows
+    parts = list(problems.parts(2, filled=False))
+    assert [len(part.rows) for part, _ in parts] == [2, 1]
+    assert sum((part.rows for part, _ in parts), ()) == problems.rows
+
+
+def test_filled_parts_have_one_size_and_say_how_many_count():
+    problems = Problems.of(3, [5], [0.1])
+    parts = list(problems.parts(2, filled=True))
+    assert [len(part.rows) for part, _ in parts] == [2, 2]
+    assert sum((part.rows[:count] for part, count in parts), ()) == problems.rows
 
 
 def test_no_problem_has_no_part():
-    assert list(Problems.of(2, [], [0.1]).parts(4)) == []
+    assert list(Problems.of(2, [], [0.1]).parts(4, filled=True)) == []
 
 
 def test_a_problem_finds_the_same_mask_in_any_place_and_company():

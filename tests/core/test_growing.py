@@ -28,7 +28,16 @@ def test_until_it_is_whole_it_does_not_have_its_name(tmp_path: Path) -> None:
     assert not (tmp_path / "maps.npy").exists()
     array.write(1, np.array([1]), rows(1))
     array.finish()
-    assert [path.name for path in tmp_path.iterdir()] == ["maps.npy"]
+    assert {path.name for path in tmp_path.iterdir()} == {"maps.npy", "maps.npy.inputs"}
+
+
+def test_a_whole_array_is_known_by_its_inputs(tmp_path: Path) -> None:
+    array = GrowingArray(tmp_path / "maps.npy", 1, "a")
+    assert not array.is_whole
+    array.write(0, np.array([0]), rows(1))
+    array.finish()
+    assert GrowingArray(tmp_path / "maps.npy", 1, "a").is_whole
+    assert not GrowingArray(tmp_path / "maps.npy", 1, "b").is_whole
 
 
 def test_it_goes_on_where_it_was_left(tmp_path: Path) -> None:

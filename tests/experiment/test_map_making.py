@@ -100,6 +100,15 @@ def test_a_stream_that_was_stopped_goes_on_and_ends_the_same(shares: bool, tmp_p
     assert np.load(place).ravel().tolist() == EXPECTED
 
 
+def test_a_whole_file_of_the_same_inputs_is_not_made_again(tmp_path) -> None:
+    for inputs, expected in (("a", 4), ("a", 0), ("b", 4)):
+        method = Named()
+        moved: list[int] = []
+        write_maps(tmp_path / "maps.npy", question(method), inputs, moved.append)
+        assert bool(method.asked) == bool(expected)
+        assert sum(moved) == len(PAIRS)
+
+
 def test_maps_of_another_shape_are_refused() -> None:
     class Wrong(Named):
         def __call__(self, model: nn.Module, images: Tensor, classes: Sequence[int]) -> Tensor:

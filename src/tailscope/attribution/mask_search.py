@@ -47,15 +47,25 @@ class Problems:
         rows, wanted, shares = zip(*entries, strict=True) if entries else ((), (), ())
         return cls(rows, wanted, shares)
 
-    def parts(self, size: int) -> Iterator[Problems]:
-        """``size`` problems at a time.
+    def parts(self, size: int, *, filled: bool) -> Iterator[tuple[Problems, int]]:
+        """``size`` problems at a time, and how many of them count.
 
-        >>> [part.rows for part in Problems.of(3, [0], [0.1]).parts(2)]
-        [(0, 1), (2,)]
+        Args:
+            size: Problems in a part, at most.
+            filled: Fill the last part up with its last problem. Passes of one size give each row the same bits
+                whatever stands beside it, on the usual backends; in single precision nothing less keeps a mask from
+                depending on its batch.
+
+        Example:
+            >>> [(part.rows, count) for part, count in Problems.of(3, [0], [0.1]).parts(2, filled=True)]
+            [((0, 1), 2), ((2, 2), 1)]
         """
+        last = len(self.rows) - 1
         for start in range(0, len(self.rows), size):
-            part = slice(start, start + size)
-            yield Problems(self.rows[part], self.classes[part], self.areas[part])
+            count = min(size, len(self.rows) - start)
+            chosen = [min(start + place, last) for place in range(size if filled else count)]
+            rows, classes = (tuple(values[place] for place in chosen) for values in (self.rows, self.classes))
+            yield Problems(rows, classes, tuple(self.areas[place] for place in chosen)), count
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +116,9 @@ def masks_of_exact_area(
     """Masks (P, H, W) whose mean is their area at every step; Adam raises the reward.
 
     The area shrinks from 0.9 to its goal over the first half of the iterations, evenly in its logarithm, and the rate
-    falls with √(1 − share done). Adam and the area work on each problem for itself. To be run in double precision: on
-    a small network, a change of 1e-14 of the images grew to 1e-7 of a mask in 100 steps, so that float32 would not do.
+    falls with √(1 − share done). Adam and the area work on each problem for itself. In 100 steps on a small
+    network, a change of 1e-14 of the images grew to 1e-7 of a mask, so that in float32 rounding decides between masks
+    of like worth.
     """
     levels, places = search.levels(problems)
     areas = torch.tensor(problems.areas, dtype=search.dtype, device=levels.levels.device)

@@ -18,7 +18,8 @@ class GrowingArray:
 
     A journal beside it, ``<path>.journal``, names the finished chunks, each after its rows are on the disk. Killed at
     any moment and opened again with the same inputs, the array knows what is left to do; with other inputs it starts
-    anew. Memory holds no more than the rows that are being written.
+    anew. ``<path>.inputs`` keeps what a whole array was made from. Memory holds no more than the rows that are being
+    written.
 
     Args:
         path: Where the whole array will lie.
@@ -72,15 +73,27 @@ class GrowingArray:
         store[rows] = values
         if isinstance(store, np.memmap):
             store.flush()
-        self._note({"chunk": chunk})
+        _append(self._journal, {"chunk": chunk})
         self._finished.add(chunk)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the array lies there under its name, made from the same inputs."""
+        made_from = self._made_from
+        return self._path.exists() and made_from.exists() and _whole_lines(made_from)[0] == self._header
 
     def finish(self) -> None:
         """Give the array its name; call it after the last chunk."""
         self._open((1, 1))
         self._rows = None
+        self._made_from.unlink(missing_ok=True)
         self._partial.replace(self._path)
         self._journal.unlink(missing_ok=True)
+        _append(self._made_from, self._header)
+
+    @property
+    def _made_from(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.inputs")
 
     def _open(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         if self._rows is None:
@@ -96,19 +109,20 @@ class GrowingArray:
     def _start(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._journal.unlink(missing_ok=True)
-        self._note(self._header)
-
-    def _note(self, record: dict[str, Any]) -> None:
-        with self._journal.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        _append(self._journal, self._header)
 
     def _read_journal(self) -> set[int]:
         if not (self._journal.exists() and self._partial.exists()):
             return set()
         header, *records = _whole_lines(self._journal)
         return {int(record["chunk"]) for record in records} if header == self._header else set()
+
+
+def _append(path: Path, record: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(record) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tailscope.alignment import METRICS
 from tailscope.core import ExperimentData
 from tailscope.experiment.alignment_views import view_table
 from tailscope.experiment.annotated import annotated_test_pairs
 from tailscope.experiment.attributing import metric_name
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.preparing import Prepared
-from tailscope.experiment.saliency import LOCALIZATION
+from tailscope.experiment.saliency import LOCALIZATION, maps_path
 from tailscope.experiment.test_set import RunGrid
 from tailscope.stats import AGGREGATES
 
@@ -92,8 +91,9 @@ def alignment_table(
     means = evidence.groupby(keys, as_index=False, sort=False)[["value", "reference", "excess"]].mean()
     shares = evidence.assign(degenerate=evidence["degenerate"].astype(float))
     means["degenerate"] = shares.groupby(keys, sort=False)["degenerate"].mean().to_numpy()
-    attainable = _attainable(prepared)
-    means["attainable"] = [attainable.get(key, np.nan) for key in zip(means["class"], means["metric"], strict=True)]
+    attainable = _attainable(folder, prepared, grid)
+    places = zip(means["class"], means["method"], means["metric"], strict=True)
+    means["attainable"] = [attainable.get(key, np.nan) for key in places]
     groups = dict(zip(estimates["class"], estimates["group"], strict=True))
     means = _with_averages(means, keys[1:], groups)
     means["name"] = [metric_name(*pair) for pair in zip(means["method"], means["metric"], strict=True)]
@@ -102,19 +102,27 @@ def alignment_table(
     return means.merge(wanted, on=["class", "arm", "name"]).drop(columns="name")
 
 
-def _attainable(prepared: Prepared) -> dict[tuple[str, str], float]:
-    """(class, metric) to the mean best value that a map on the layer's grid can reach."""
+def _attainable(folder: ExperimentFolder, prepared: Prepared, grid: RunGrid) -> dict[tuple[str, str, str], float]:
+    """(class, method, metric) to the mean best value that a map on the method's grid can reach."""
     lens, data = prepared.config.lenses.alignment, prepared.data
     if lens is None:
         return {}
-    grid = prepared.layers["alignment"].grid
-    masks = _some_masks(data)
-    return {
-        (name, metric.key): float(
-            np.mean([METRICS.build(metric.name, **metric.settings).attainable(mask, grid) for mask in some])
-        )
+    masks, metrics = _some_masks(data), lens.built_metrics()
+    sides = {
+        method.name: np.load(maps_path(folder, grid.names[0], method.name), mmap_mode="r").shape[1:]
+        for method in lens.attributions
+    }
+    best = {
+        (name, side, key): float(np.mean([metric.attainable(mask, side) for mask in some]))
         for name, some in masks.items()
-        for metric in lens.metrics
+        for side in set(sides.values())
+        for key, metric in metrics.items()
+    }
+    return {
+        (name, method, key): best[name, side, key]
+        for name in masks
+        for method, side in sides.items()
+        for key in metrics
     }
 
 

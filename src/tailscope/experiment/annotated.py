@@ -44,7 +44,7 @@ class PairGroup:
 
     def named(self, table: pd.DataFrame) -> pd.DataFrame:
         """A table of scores with image and class in place of the pair's number."""
-        chosen = self.pairs[table["pair"].to_numpy()]
+        chosen = self.pairs[table["pair"].to_numpy(dtype=np.int64)]
         names = np.array(self.data.classes)[chosen[:, 1]]
         return table.drop(columns="pair").assign(image_id=self.data.image_ids[chosen[:, 0]], **{"class": names})
 

@@ -13,7 +13,7 @@ from tailscope.core import Progress, digest
 from tailscope.experiment.fitting import trained_network
 from tailscope.experiment.folder import ExperimentFolder, Stage
 from tailscope.experiment.lens_config import AlignmentLens, DissectionLens
-from tailscope.experiment.permuted import permuted_network
+from tailscope.experiment.permuted import permuted_network, permuted_run
 from tailscope.experiment.plan import Run
 from tailscope.experiment.preparing import Prepared
 from tailscope.experiment.ranking import look_at_performance
@@ -145,7 +145,9 @@ class _OneRun:
             settings = {**asking, **lens.shortcuts.model_dump(), "predictions": digest(self.predictions)}
             yield _Work("shortcuts", self.weights, settings, lambda: self._look(look_at_shortcuts, lens))
         if lens.soundness is not None and self.run.seed == self.all.prepared.config.seeds[0]:
-            settings = {**asking, **lens.soundness.model_dump()}
+            config, data = self.all.prepared.config, self.all.prepared.data
+            permuted = permuted_run(config, data).name if lens.soundness.permuted_labels else None
+            settings = {**asking, **lens.soundness.model_dump(), "permuted": permuted}
             yield _Work("soundness", self.weights, settings, lambda: self._check(lens))
 
     def dissection(self, lens: DissectionLens) -> _Work:

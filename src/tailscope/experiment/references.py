@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from tailscope.alignment import AlignmentMetric, PackedMasks, human_agreement, pair_values, reference_scores
@@ -19,6 +20,7 @@ from tailscope.experiment.lens_config import AlignmentLens
 from tailscope.experiment.map_making import Question, maps_of
 from tailscope.experiment.preparing import Prepared
 from tailscope.models import frozen_eval
+from tailscope.training import chosen_accelerator
 
 EVIDENCE = "reference_maps"
 OTHER_MAP = "other_map"
@@ -69,6 +71,7 @@ def measure_untrained(folder: ExperimentFolder, prepared: Prepared, seed: int, p
     """
     lens = prepared.config.lenses.alignment or AlignmentLens()
     pairs, network = AnnotatedPairs.of(prepared.data), fresh_network(prepared.config, prepared.data, seed)
+    network.module.to(chosen_accelerator("auto")).to(memory_format=torch.channels_last)
     tables = [pd.DataFrame(columns=["image_id", "class", "metric", "source", "value", "reason", "method"])]
     with frozen_eval(network.module), progress.task(f"untrained, seed {seed}", len(lens.attributions), "methods") as go:
         for section in lens.attributions:

@@ -76,7 +76,8 @@ def shortcut_table(
         and seeds; intervals are over patients and seeds, not adjusted.
     """
     plan = settings or ComparisonSettings()
-    cells = {(cell.metric, cell.class_name): cell for cell in samples if cell.metric.startswith((ON, REMOVAL))}
+    known = set(evidence["metric"].astype(str))  # alignment has a metric of its own on other classes' annotations
+    cells = {(cell.metric, cell.class_name): cell for cell in samples if cell.metric in known}
     addresses = list(dict.fromkeys((name, _confounder(metric)) for metric, name in cells))
     shares = _shares(evidence, grid)
     rows: _Rows = []

@@ -48,8 +48,8 @@ def look_at_shortcuts(
       ``outside_body`` there is no removal: to fill air from its border would paint skin into it, and black is what it
       is already.
 
-    Maps are by the first method that gives all classes at the cost of one; where there is none, by the first method,
-    for the classes that have annotations.
+    Maps are by Grad-CAM or else by the first method that gives all classes at the cost of one; where there is none, by
+    the first method, for the classes that have annotations.
 
     Args:
         folder: Where the evidence goes; the record and the predictions of the run are read from it.
@@ -102,7 +102,9 @@ class _Look:
         built = [
             ATTRIBUTIONS.build(method.name, **own) for method, own in zip(lens.attributions, settings, strict=True)
         ]
-        number = next((place for place, one in enumerate(built) if one.shares_passes), None)
+        # Grad-CAM where it is asked for, because the primary method is examined most; any other is second best.
+        shared = [place for place, one in enumerate(built) if one.shares_passes]
+        number = min(shared, key=lambda place: lens.attributions[place].name != "gradcam", default=None)
         annotated = np.unique(data.annotated.reshape(-1, 2)[:, 1]).tolist()
         classes = annotated if number is None else list(range(len(data.classes)))
         number = number or 0

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tailscope.alignment import class_likeness, likeness
+from tailscope.alignment import class_likeness, degenerate_maps, likeness
 from tailscope.alignment.soundness import (
     AGREEMENT,
     ALL_WEIGHTS,
@@ -59,7 +59,7 @@ class _Look:
         name: Of the method.
         question: The method, the network and its pairs, the first of the chosen ones.
         maps: (M, h, w).
-        is_cheap: Whether all classes come at the cost of one, and at few passes.
+        is_cheap: Whether a map comes at few passes.
     """
 
     name: str
@@ -159,7 +159,7 @@ def _looks(
     for section in lens.attributions:
         method: Attribution = ATTRIBUTIONS.build(section.name, **method_settings(section, lens.layer))
         question = Question(method, network, data, pairs, lens.batch_size)
-        is_cheap = method.shares_passes and _passes(replace(question, pairs=pairs[:1])) < _DEAR
+        is_cheap = _passes(replace(question, pairs=pairs[:1])) < _DEAR
         if not is_cheap:
             question = replace(question, pairs=pairs[: max(_FEWEST, len(pairs) // 4)])
         looks.append(_Look(section.name, question, maps_of(question), is_cheap))
@@ -241,9 +241,15 @@ def _stage(looks: list[_Look], stage: str, network: Network) -> Iterator[pd.Data
 
 
 def _like(look: _Look, network: Network) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
-    """The trained network's maps against another's, which may be no network that can be explained."""
+    """The trained network's maps against another's, which may be no network that can be explained.
+
+    Where only the other's map says nothing, the two have nothing in common: 0, and not a pair to be dropped.
+    """
     try:
-        return likeness(look.maps, look.of(network))
+        others = look.of(network)
+        values, reasons = likeness(look.maps, others)
+        vanished = degenerate_maps(others) & ~degenerate_maps(look.maps) & np.isnan(values)
+        return np.where(vanished, 0.0, values), np.where(vanished, "", reasons)
     except InputError as error:
         count = len(look.maps)
         return np.full(count, np.nan), np.full(count, str(error).split(";")[0])

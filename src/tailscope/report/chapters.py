@@ -114,7 +114,7 @@ def alignment(content: ReportContent) -> Section:
         return Section("alignment", title, (not_shown(why), *difference_tables(content, {"alignment"}, ())))
     blocks: list[Block] = []
     keys = list(dict.fromkeys((text_of(row["metric"]), text_of(row["method"])) for row in rows))
-    keys.sort(key=lambda key: key[0] != "mass_inside")
+    keys.sort(key=lambda key: (key[0] != "mass_inside", key[1] != "gradcam"))
     groups = {key: [row for row in rows if (row["metric"], row["method"]) == key] for key in keys}
     first = keys[0]
     shown = [{**row, "value": row["excess"]} for row in groups[first]]
@@ -180,9 +180,8 @@ def hidden(content: ReportContent) -> Section:
     for kind, kind_caption in _HIDDEN_CAPTIONS.items():
         mine = [row for row in rows if row["kind"] == kind]
         if mine:
-            blocks.append(
-                tables.hidden(kind.capitalize() if len(mine) == 1 else f"{kind.capitalize()}s", kind_caption, mine)
-            )
+            plural_s = "s" if len(mine) > 1 and kind in ("hidden difference", "candidate") else ""
+            blocks.append(tables.hidden(f"{kind.capitalize()}{plural_s}", kind_caption, mine))
     if not rows:
         blocks.append(not_shown(_why_nothing_hidden(content)))
     return Section("hidden", title, tuple(blocks))

@@ -65,10 +65,10 @@ def _chart(content: ReportContent, confounder: str, rows: Rows) -> Block:
     ]
     panels = [("share of saliency on it, above its area", looks)]
     panels += [("fall of the logit without it, in SD, above placebo", rests)] if rests else []
-    lines = "; lines are 95 % intervals over patients" if has_intervals(rows) else ""
+    lines = "; lines are 95 % intervals over patients and seeds" if has_intervals(rows) else ""
     right = (
         "; right, how far the class's logit falls when it is painted over, in standard deviations of that logit, above "
-        "the fall when a like region beside it is painted over. A shortcut shows in both."
+        "the fall when the mirrored place is painted over. A shortcut shows in both."
     )
     caption = (
         f"{capital(_plain(confounder))}, per class and arm, on test images that show it{lines}. Left, how much more "
