@@ -24,7 +24,7 @@ K = 3
 SIZE = 32
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "extremal_perturbation": {"iterations": 4},
+    "extremal_perturbation": {"areas": (0.1,), "iterations": 4},
     "information_bottleneck": {"steps": 2, "samples": 2},
     "integrated_gradients": {"steps": 3},
     "occlusion": {"patch": 1 / 4, "stride": 1 / 4},
