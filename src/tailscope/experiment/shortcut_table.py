@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from tailscope.experiment.saliency import ON_OTHER_CLASSES
 from tailscope.experiment.shortcuts import ON, REMOVAL
 from tailscope.experiment.test_set import RunGrid
 from tailscope.stats import ComparisonSettings, MetricSamples, PairedDifference, against_zero, holm
@@ -76,8 +77,7 @@ def shortcut_table(
         and seeds; intervals are over patients and seeds, not adjusted.
     """
     plan = settings or ComparisonSettings()
-    known = set(evidence["metric"].astype(str))  # alignment has a metric of its own on other classes' annotations
-    cells = {(cell.metric, cell.class_name): cell for cell in samples if cell.metric in known}
+    cells = {(cell.metric, cell.class_name): cell for cell in samples if _is_of_the_audit(cell.metric)}
     addresses = list(dict.fromkeys((name, _confounder(metric)) for metric, name in cells))
     shares = _shares(evidence, grid)
     rows: _Rows = []
@@ -90,6 +90,11 @@ def shortcut_table(
             address = {"class": name, "confounder": confounder, "arm": arm, "share": share, "chance": chance}
             rows.append({**address, **_numbers(looks, falls), **_said(looks, falls, plan)})
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _is_of_the_audit(metric: str) -> bool:
+    """Whether a metric is one of the two measures; alignment has one of its own on other classes' annotations."""
+    return metric.startswith((ON, REMOVAL)) and metric != ON_OTHER_CLASSES
 
 
 def _confounder(metric: str) -> str:

@@ -59,7 +59,7 @@ class _Look:
         name: Of the method.
         question: The method, the network and its pairs, the first of the chosen ones.
         maps: (M, h, w).
-        is_cheap: Whether a map comes at few passes.
+        is_cheap: Whether all classes come at the cost of one, and at few passes.
     """
 
     name: str
@@ -159,7 +159,7 @@ def _looks(
     for section in lens.attributions:
         method: Attribution = ATTRIBUTIONS.build(section.name, **method_settings(section, lens.layer))
         question = Question(method, network, data, pairs, lens.batch_size)
-        is_cheap = _passes(replace(question, pairs=pairs[:1])) < _DEAR
+        is_cheap = method.shares_passes and _passes(replace(question, pairs=pairs[:1])) < _DEAR
         if not is_cheap:
             question = replace(question, pairs=pairs[: max(_FEWEST, len(pairs) // 4)])
         looks.append(_Look(section.name, question, maps_of(question), is_cheap))
