@@ -17,12 +17,12 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from memory import Peak, own_mib
 from numpy.typing import NDArray
 
 from tailscope.alignment import METRICS, score_pairs
@@ -144,25 +144,6 @@ def compare(pairs: int, classes: int, sample: int) -> None:
         print(f"{name:>14}: {ours:7.2f} s; loop {loop:9.1f} s = {loop / ours:6.0f} times")
     ours = package_seconds(NAMES, pairs, classes)
     print(f"{'all together':>14}: {ours:7.2f} s; loop {whole:9.1f} s = {whole / ours:6.0f} times (budget {BUDGET:.0f})")
-
-
-def own_mib() -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("RssAnon:")[1].split()[0]) / 1024
-
-
-class Peak(threading.Thread):
-    """Samples the memory of this process every few milliseconds."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.mib = 0.0
-        self.done = threading.Event()
-
-    def run(self) -> None:
-        """Sample until told to stop."""
-        while not self.done.wait(0.005):
-            self.mib = max(self.mib, own_mib())
 
 
 def peak_of(pairs: int, place: Path) -> None:

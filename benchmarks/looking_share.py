@@ -17,6 +17,7 @@ import torch
 
 from tailscope.core import SilentProgress
 from tailscope.data import DATASETS, DataSettings, prepare
+from tailscope.experiment.annotated import AnnotatedPairs
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.lens_config import AlignmentLens, DissectionLens
 from tailscope.experiment.plan import Run
@@ -46,8 +47,9 @@ def main() -> None:
         write_weights(folder.run(run.name) / "weights.safetensors", network.module, network.preprocessing)
         lens = AlignmentLens(layer="layer4", untrained=False)
         begin = time.perf_counter()
-        measure_references(folder, data, lens)
-        look_at_alignment(folder, run, network, data, lens, silent)
+        pairs = AnnotatedPairs.of(data)
+        measure_references(folder, pairs, lens)
+        look_at_alignment(folder, run, network, pairs, lens, silent)
         look_at_units(folder, run, network, data, DissectionLens(layer="layer4"), silent)
         looking = (time.perf_counter() - begin) * NIH_TEST / TEST  # all of it scaled: an upper bound
         share = 100 * looking / training

@@ -92,7 +92,7 @@ def test_saliency_on_other_classes_is_on_what_was_drawn_of_them_alone(finished, 
     others = table[table["metric"] == "on_other_classes"]
     images = pd.Series(pairs.image_ids).value_counts()
     assert set(others["image_id"]) == set(images[images > 1].index)
-    group = pairs.on_other_classes()
+    group = pairs.on_other_classes
     for place, (row, number) in enumerate(group.pairs.tolist()):
         assert not (group.masks.dense([place])[0] & pairs.data.mask(row, pairs.data.classes[number])).any()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,19 +70,26 @@ def layer_maps(
     """
     require_images(images)
     images = images.detach()
-    found = find_layer(model, images[:1], layer, coarse=_coarse(layer))
-    with ExitStack() as stack:
-        stack.enter_context(asking(model, gradients=gradients))
-        taps = stack.enter_context(tap(model, [found.name], at=at, cut=gradients))
-        logits = model(images)
+    found = find_layer(model, images[:1]) if layer == "auto" else None
+    name = found.name if found else layer
+    with asking(model, gradients=gradients):
+        with tap(model, [name], at=at, cut=gradients) as taps:
+            logits = model(images)
+            output = taps[name]
         require_logits(logits, classes)
         if gradients:
-            require_gradients(logits, f"layer {found.name!r}")
-        output = taps[found.name]
-        if at == "input":
-            image = (int(images.shape[2]), int(images.shape[3]))
-            found = form_of(found.name, tuple(output.shape), image, found.grid if found.form == "tokens" else None)
+            require_gradients(logits, f"layer {name!r}")
+        if found is None or at == "input":
+            found = _read(model, images, name, output)
         yield LayerMaps(found, found.maps(output.detach()), output, logits)
+
+
+def _read(model: nn.Module, images: Tensor, name: str, output: Tensor) -> Layer:
+    """The form of what was read; only what is no map of each image by itself needs a pass of the first image."""
+    image = (int(images.shape[2]), int(images.shape[3]))
+    if output.ndim == 4 and len(output) == len(images):
+        return form_of(name, tuple(output.shape), image, None)
+    return form_of(name, tuple(output.shape), image, find_layer(model, images[:1], name, coarse=0).grid)
 
 
 def weighted_sum(weights: Sequence[Tensor], activations: Tensor) -> Tensor:
@@ -131,8 +138,3 @@ def stacked(maps: Sequence[Tensor], like: Tensor) -> Tensor:
     if not maps:
         return like.new_zeros(len(like), 0, *like.shape[-2:], dtype=torch.float32)
     return torch.stack([one.to(torch.float32) for one in maps], dim=1)
-
-
-def _coarse(layer: str) -> int:
-    """Warn of a coarse grid only where the user did not choose the layer."""
-    return 8 if layer == "auto" else 0

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from tailscope.attribution.settings import require_choice
+from tailscope.core import check_choice
 
 Baseline = Literal["mean", "image_mean", "black", "blur"]
 
@@ -22,7 +22,7 @@ def require_baseline(baseline: str) -> None:
     Raises:
         InputError: It is not.
     """
-    require_choice("baseline", baseline, get_args(Baseline))
+    check_choice("baseline", baseline, get_args(Baseline))
 
 
 def baseline_images(images: Tensor, baseline: Baseline, blur: float = BLUR_SHARE) -> Tensor:

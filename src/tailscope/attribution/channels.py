@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from tailscope.attribution.settings import require_choice
+from tailscope.core import check_choice
 
 Channels = Literal["sum", "absolute", "largest"]
 
@@ -18,7 +18,7 @@ def require_channels(channels: str) -> None:
     Raises:
         InputError: It is not.
     """
-    require_choice("channels", channels, get_args(Channels))
+    check_choice("channels", channels, get_args(Channels))
 
 
 def over_channels(values: Tensor, channels: Channels) -> Tensor:

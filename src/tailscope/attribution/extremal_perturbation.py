@@ -16,9 +16,9 @@ from tailscope.attribution.blur_pyramid import Pyramid, blurred, faded
 from tailscope.attribution.in_double import in_double
 from tailscope.attribution.mask_search import Objective, Problems, Search, masks_as_published, masks_of_exact_area
 from tailscope.attribution.registry import ATTRIBUTIONS
-from tailscope.attribution.settings import require_between, require_choice, require_whole
+from tailscope.attribution.settings import require_between, require_whole
 from tailscope.attribution.smooth_masks import PaddedMasks, SmoothMasks
-from tailscope.core import InputError
+from tailscope.core import InputError, check_choice
 
 _LEVELS = 8
 _STEP, _SIGMA, _BLUR, _SIDE = 7, 21, 20, 224  # published, in pixels, for images of 224 pixels
@@ -87,10 +87,10 @@ class ExtremalPerturbation:
     shares_passes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        require_choice("variant", self.variant, get_args(Variant))
-        require_choice("objective", self.objective, get_args(Objective))
-        require_choice("precision", self.precision, ("double", "single"))
-        require_choice("perturbation", self.perturbation, ("blur", "fade"))
+        check_choice("variant", self.variant, get_args(Variant))
+        check_choice("objective", self.objective, get_args(Objective))
+        check_choice("precision", self.precision, ("double", "single"))
+        check_choice("perturbation", self.perturbation, ("blur", "fade"))
         require_whole("batch_size", self.batch_size)
         for name in ("step", "iterations"):
             if getattr(self, name) is not None:

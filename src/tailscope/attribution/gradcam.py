@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from tailscope.attribution.activations import At, layer_maps, weighted_sum
+from tailscope.attribution.activations import At, LayerMaps, weighted_sum
+from tailscope.attribution.cam import ClassActivationMap
 from tailscope.attribution.registry import ATTRIBUTIONS
 
 
 @ATTRIBUTIONS.register("gradcam")
 @dataclass(frozen=True)
-class GradCam:
+class GradCam(ClassActivationMap):
     """``ReLU(Σ_k mean_uv(∂x_c/∂A_k) · A_k)`` on the grid of one layer; larger supports the class's logit more.
 
     A is the layer's activation, read after the ReLU that follows it where there is one. The forward pass runs once;
@@ -33,6 +33,7 @@ class GradCam:
     class a call.
 
     Example:
+        >>> from torch import nn
         >>> network = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         >>> _ = nn.init.constant_(network[0].weight, 2.0)
         >>> import torch
@@ -40,24 +41,13 @@ class GradCam:
         [[[[1.0, 3.0]]]]
     """
 
-    layer: str = "auto"
-    relu: bool = True
     attribute_to_layer_input: bool = False
 
-    shares_passes: ClassVar[bool] = True
+    def maps(self, seen: LayerMaps, classes: Sequence[int]) -> Tensor:
+        """See :class:`~tailscope.attribution.cam.ClassActivationMap`."""
+        return weighted_sum([seen.gradient(index).mean(dim=(2, 3)) for index in classes], seen.activations)
 
-    def __call__(self, model: nn.Module, images: Tensor, classes: Sequence[int]) -> Tensor:
-        """Maps (B, len(classes), h, w) float32; the contract is that of ``Attribution``.
-
-        Raises:
-            UnknownNameError: The model has no such layer.
-            InputError: Images, classes or logits of a wrong shape; the layer gives no map, or no logit depends on it.
-
-        Warns:
-            CoarseGridWarning: ``auto`` found fewer than 8 rows or columns.
-        """
-        at: At = "input" if self.attribute_to_layer_input else "output"
-        with layer_maps(model, images, classes, self.layer, at) as seen:
-            weights = [seen.gradient(index).mean(dim=(2, 3)) for index in classes]
-            maps = weighted_sum(weights, seen.activations)
-        return maps.relu() if self.relu else maps
+    @property
+    def at(self) -> At:
+        """The layer's input, where that was asked for."""
+        return "input" if self.attribute_to_layer_input else "output"

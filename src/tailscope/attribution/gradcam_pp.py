@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from tailscope.attribution.activations import layer_maps, weighted_sum
+from tailscope.attribution.activations import LayerMaps, weighted_sum
+from tailscope.attribution.cam import ClassActivationMap
 from tailscope.attribution.registry import ATTRIBUTIONS
 
 
 @ATTRIBUTIONS.register("gradcam_pp")
 @dataclass(frozen=True)
-class GradCamPlusPlus:
+class GradCamPlusPlus(ClassActivationMap):
     """``ReLU(Σ_k w_k · A_k)``, w_k a weighted sum of positive gradients; larger supports the class's logit more.
 
     ``w_k = Σ_ij α_ij · ReLU(g_ij)`` with g = ∂x_c/∂A_k and, for the score exp(x_c) of the paper,
@@ -38,31 +38,16 @@ class GradCamPlusPlus:
         The sum of A is 4 and every gradient 1/2: α = 1 / (2 + 4/2) = 1/4, so that w = 2 · 1/4 · 1/2.
 
         >>> import torch
+        >>> from torch import nn
         >>> network = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         >>> _ = nn.init.constant_(network[0].weight, 1.0)
         >>> GradCamPlusPlus(layer="0")(network, torch.tensor([[[[1.0, 3.0]]]]), [0]).tolist()
         [[[[0.25, 0.75]]]]
     """
 
-    layer: str = "auto"
-    relu: bool = True
-
-    shares_passes: ClassVar[bool] = True
-
-    def __call__(self, model: nn.Module, images: Tensor, classes: Sequence[int]) -> Tensor:
-        """Maps (B, len(classes), h, w) float32; the contract is that of ``Attribution``.
-
-        Raises:
-            UnknownNameError: The model has no such layer.
-            InputError: Images, classes or logits of a wrong shape; the layer gives no map, or no logit depends on it.
-
-        Warns:
-            CoarseGridWarning: ``auto`` found fewer than 8 rows or columns.
-        """
-        with layer_maps(model, images, classes, self.layer) as seen:
-            weights = [_weights(seen.gradient(index), seen.activations) for index in classes]
-            maps = weighted_sum(weights, seen.activations)
-        return maps.relu() if self.relu else maps
+    def maps(self, seen: LayerMaps, classes: Sequence[int]) -> Tensor:
+        """See :class:`~tailscope.attribution.cam.ClassActivationMap`."""
+        return weighted_sum([_weights(seen.gradient(index), seen.activations) for index in classes], seen.activations)
 
 
 def _weights(gradient: Tensor, activations: Tensor) -> Tensor:

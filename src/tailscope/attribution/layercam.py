@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from tailscope.attribution.activations import layer_maps, stacked
+from tailscope.attribution.activations import LayerMaps, stacked
+from tailscope.attribution.cam import ClassActivationMap
 from tailscope.attribution.registry import ATTRIBUTIONS
 
 
 @ATTRIBUTIONS.register("layercam")
 @dataclass(frozen=True)
-class LayerCam:
+class LayerCam(ClassActivationMap):
     """``ReLU(Σ_k ReLU(∂x_c/∂A_k) ⊙ A_k)``: positive gradients weigh each place; larger supports the logit more.
 
     Made for early, fine layers as well as the last. Where activations are rectified the outer ReLU changes nothing.
@@ -30,28 +30,14 @@ class LayerCam:
         The gradient of the second place is negative and counts as 0.
 
         >>> import torch
+        >>> from torch import nn
         >>> network = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.Flatten(), nn.Linear(2, 1, bias=False))
         >>> _ = nn.init.constant_(network[0].weight, 1.0), network[2].weight.data.copy_(torch.tensor([[2.0, -1.0]]))
         >>> LayerCam(layer="0")(network, torch.tensor([[[[1.0, 3.0]]]]), [0]).tolist()
         [[[[2.0, 0.0]]]]
     """
 
-    layer: str = "auto"
-    relu: bool = True
-
-    shares_passes: ClassVar[bool] = True
-
-    def __call__(self, model: nn.Module, images: Tensor, classes: Sequence[int]) -> Tensor:
-        """Maps (B, len(classes), h, w) float32; the contract is that of ``Attribution``.
-
-        Raises:
-            UnknownNameError: The model has no such layer.
-            InputError: Images, classes or logits of a wrong shape; the layer gives no map, or no logit depends on it.
-
-        Warns:
-            CoarseGridWarning: ``auto`` found fewer than 8 rows or columns.
-        """
-        with layer_maps(model, images, classes, self.layer) as seen:
-            each = [(seen.gradient(index).relu() * seen.activations).sum(dim=1) for index in classes]
-            maps = stacked(each, seen.activations)
-        return maps.relu() if self.relu else maps
+    def maps(self, seen: LayerMaps, classes: Sequence[int]) -> Tensor:
+        """See :class:`~tailscope.attribution.cam.ClassActivationMap`."""
+        each = [(seen.gradient(index).relu() * seen.activations).sum(dim=1) for index in classes]
+        return stacked(each, seen.activations)

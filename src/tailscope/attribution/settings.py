@@ -5,16 +5,6 @@ from __future__ import annotations
 from tailscope.core import InputError
 
 
-def require_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Pass if the value is one of the choices.
-
-    Raises:
-        InputError: It is not; the setting is named, with the choices.
-    """
-    if value not in choices:
-        raise InputError(f"`{name}` must be one of {', '.join(map(repr, choices))}; got {value!r}")
-
-
 def require_whole(name: str, value: object, least: int = 1) -> None:
     """Pass if the value is a whole number, ``least`` or more.
 

@@ -45,6 +45,7 @@ from tailscope.core.records import (
 from tailscope.core.registry import Registry, nearest
 from tailscope.core.resizing import resize_bilinear
 from tailscope.core.seeding import child_seed, generator, uniforms
+from tailscope.core.settings import check_choice
 
 __all__ = [
     "ANNOTATION_COLUMNS",
@@ -75,6 +76,7 @@ __all__ = [
     "UnknownNameError",
     "atomic_write",
     "canonical_json",
+    "check_choice",
     "child_seed",
     "class_groups",
     "copy_file",

@@ -17,14 +17,34 @@ from tailscope.experiment.saliency import LOCALIZATION, maps_path
 from tailscope.experiment.test_set import RunGrid
 from tailscope.stats import AGGREGATES
 
+_Attainable = dict[tuple[str, str, str], float]
+
 _PRIMARY = "mass_inside"
 _EXCESS = "excess_"
 _ATTAINABLE_PAIRS = 32  # per class; the mean over more moves in the third decimal
 
 
-def reference_table(folder: ExperimentFolder, grid: RunGrid, groups: dict[str, str]) -> pd.DataFrame:
+def alignment_tables(
+    folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, estimates: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """The tables of the chapter by their names in ``ReportContent``; none where no test image is annotated."""
+    evidence = folder.table("alignment", grid.names)
+    if evidence.empty:
+        return {}
+    evidence = evidence.assign(arm=evidence["run"].map(grid.arm_of))
+    groups = dict(zip(estimates["class"], estimates["group"], strict=True))
+    return {
+        "alignment": score_table(evidence, _attainable(folder, prepared, grid), estimates, groups),
+        "references": reference_table(evidence, groups),
+        "views": views_table(folder, grid, evidence, groups, prepared.data.classes),
+        "sizes": size_table(evidence),
+        "localization": localization_means(folder, grid, groups),
+    }
+
+
+def reference_table(evidence: pd.DataFrame, groups: dict[str, str]) -> pd.DataFrame:
     """Mean excess of the primary metric over each reference: class (and averages), arm, method, reference, excess."""
-    evidence = _primary(folder, grid)
+    evidence = _primary(evidence)
     names = [str(name) for name in evidence.columns if str(name).startswith(_EXCESS)]
     long = evidence[["class", "arm", "method", *names]].melt(["class", "arm", "method"], names, "reference", "excess")
     long["reference"] = long["reference"].astype(str).str.removeprefix(_EXCESS)
@@ -34,16 +54,16 @@ def reference_table(folder: ExperimentFolder, grid: RunGrid, groups: dict[str, s
 
 
 def views_table(
-    folder: ExperimentFolder, grid: RunGrid, groups: dict[str, str], classes: tuple[str, ...]
+    folder: ExperimentFolder, grid: RunGrid, evidence: pd.DataFrame, groups: dict[str, str], classes: tuple[str, ...]
 ) -> pd.DataFrame:
     """The primary metric over other selections of the pairs: class (and averages), arm, method, view, excess, n."""
-    views = view_table(folder, grid, _primary(folder, grid), classes)
+    views = view_table(folder, grid, _primary(evidence), classes)
     return _with_averages(views, ["arm", "method", "view"], groups)
 
 
-def size_table(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:
+def size_table(evidence: pd.DataFrame) -> pd.DataFrame:
     """The primary metric by size of the annotation, mean over pairs and seeds; n counts pairs."""
-    evidence = _primary(folder, grid)
+    evidence = _primary(evidence)
     keys = ["arm", "method", "size"]
     means = evidence.groupby(keys, as_index=False, sort=False)[["area", "value", "reference", "excess"]].mean()
     pairs = evidence.drop_duplicates([*keys, "image_id", "class"])
@@ -60,10 +80,8 @@ def localization_means(folder: ExperimentFolder, grid: RunGrid, groups: dict[str
     return _with_averages(means, keys[1:], groups)
 
 
-def _primary(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:
-    evidence = folder.table("alignment", grid.names)
-    evidence = evidence[evidence["metric"] == _PRIMARY]
-    return evidence.assign(arm=evidence["run"].map(grid.arm_of))
+def _primary(evidence: pd.DataFrame) -> pd.DataFrame:
+    return evidence[evidence["metric"] == _PRIMARY]
 
 
 def _with_averages(means: pd.DataFrame, keys: list[str], groups: dict[str, str]) -> pd.DataFrame:
@@ -76,25 +94,16 @@ def _with_averages(means: pd.DataFrame, keys: list[str], groups: dict[str, str])
     return pd.concat(tables, ignore_index=True)
 
 
-def alignment_table(
-    folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, estimates: pd.DataFrame
-) -> pd.DataFrame | None:
-    """One row per class, arm, method and metric: value, reference, excess with its interval, and the attainable.
-
-    None where no test image is annotated.
-    """
-    evidence = folder.table("alignment", grid.names)
-    if evidence.empty:
-        return None
-    evidence["arm"] = evidence["run"].map(grid.arm_of)
+def score_table(
+    evidence: pd.DataFrame, attainable: _Attainable, estimates: pd.DataFrame, groups: dict[str, str]
+) -> pd.DataFrame:
+    """One row per class, arm, method and metric: value, reference, excess with its interval, and the attainable."""
     keys = ["class", "arm", "method", "metric"]
     means = evidence.groupby(keys, as_index=False, sort=False)[["value", "reference", "excess"]].mean()
     shares = evidence.assign(degenerate=evidence["degenerate"].astype(float))
     means["degenerate"] = shares.groupby(keys, sort=False)["degenerate"].mean().to_numpy()
-    attainable = _attainable(folder, prepared, grid)
     places = zip(means["class"], means["method"], means["metric"], strict=True)
     means["attainable"] = [attainable.get(key, np.nan) for key in places]
-    groups = dict(zip(estimates["class"], estimates["group"], strict=True))
     means = _with_averages(means, keys[1:], groups)
     means["name"] = [metric_name(*pair) for pair in zip(means["method"], means["metric"], strict=True)]
     found = estimates[estimates["lens"] == "alignment"].rename(columns={"metric": "name"})
@@ -102,7 +111,7 @@ def alignment_table(
     return means.merge(wanted, on=["class", "arm", "name"]).drop(columns="name")
 
 
-def _attainable(folder: ExperimentFolder, prepared: Prepared, grid: RunGrid) -> dict[tuple[str, str, str], float]:
+def _attainable(folder: ExperimentFolder, prepared: Prepared, grid: RunGrid) -> _Attainable:
     """(class, method, metric) to the mean best value that a map on the method's grid can reach."""
     lens, data = prepared.config.lenses.alignment, prepared.data
     if lens is None:

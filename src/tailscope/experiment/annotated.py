@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -51,7 +50,7 @@ class PairGroup:
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedPairs:
-    """All annotated test pairs.
+    """All annotated test pairs; masks are drawn and packed once, whatever is scored on them.
 
     Args:
         data: The experiment's data.
@@ -84,19 +83,15 @@ class AnnotatedPairs:
     def areas(self) -> NDArray[np.float64]:
         """(M,) share of the frame that each annotation covers."""
         areas = np.zeros(len(self))
-        for group in self.by_class():
+        for group in self.by_class:
             areas[group.places] = group.masks.shares
         return areas
 
-    def by_class(self) -> Iterator[PairGroup]:
-        """The pairs of each class with the annotation of that class."""
-        return iter(self._by_class)
-
     @cached_property
-    def _by_class(self) -> list[PairGroup]:
-        return [
-            self._group(np.flatnonzero(self.table[:, 1] == number)) for number in np.unique(self.table[:, 1]).tolist()
-        ]
+    def by_class(self) -> tuple[PairGroup, ...]:
+        """The pairs of each class with the annotation of that class."""
+        numbers = np.unique(self.table[:, 1]).tolist()
+        return tuple(self._group(np.flatnonzero(self.table[:, 1] == number)) for number in numbers)
 
     def _group(self, places: NDArray[np.int64]) -> PairGroup:
         pairs, data = self.table[places], self.data
@@ -107,12 +102,13 @@ class AnnotatedPairs:
 
         return PairGroup(data, pairs, places, PackedMasks.read(mask, len(pairs)))
 
+    @cached_property
     def on_other_classes(self) -> PairGroup:
         """The pairs whose image has another class annotated, with what was drawn of others and not of their own."""
-        places = [place for place in range(len(self)) if self._others(place).any()]
-        chosen = np.array(places, dtype=np.int64)
-        masks = PackedMasks.read(lambda place: self._others(places[place]), len(places))
-        return PairGroup(self.data, self.table[chosen], chosen, masks)
+        every = PackedMasks.read(self._others, len(self))
+        places = np.flatnonzero(every.bits.areas)
+        masks = PackedMasks.read(lambda place: every.dense([places[place]])[0], places.size)
+        return PairGroup(self.data, self.table[places], places, masks)
 
     def _others(self, place: int) -> NDArray[np.bool_]:
         row, number = self.table[place].tolist()

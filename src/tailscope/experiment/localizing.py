@@ -26,7 +26,7 @@ def localization_table(pairs: AnnotatedPairs, maps: NDArray[np.float32]) -> pd.D
         Columns class, image_id, metric, overlap (iou, iobb), at (T), value, reference, excess, reason.
     """
     tables = [pd.DataFrame(columns=list(_COLUMNS))]
-    for group in pairs.by_class():
+    for group in pairs.by_class:
         table = group.named(localization_curve(maps[group.places], group.masks, group.patients))
         found = table["metric"].astype(str).str.extract(_NAME)
         tables.append(table.assign(overlap=found["overlap"], at=found["at"].astype(float))[list(_COLUMNS)])

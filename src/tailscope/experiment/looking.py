@@ -10,6 +10,7 @@ from typing import Any
 
 from tailscope import __version__
 from tailscope.core import Progress, digest
+from tailscope.experiment.annotated import AnnotatedPairs
 from tailscope.experiment.fitting import trained_network
 from tailscope.experiment.folder import ExperimentFolder, Stage
 from tailscope.experiment.lens_config import AlignmentLens, DissectionLens
@@ -61,15 +62,21 @@ class Looking:
     timings: Timings
     progress: Progress
 
+    @cached_property
+    def pairs(self) -> AnnotatedPairs:
+        """The annotated test pairs, the same for all runs."""
+        return AnnotatedPairs.of(self.prepared.data)
+
     def at_references(self) -> None:
         """What is measured once for all runs: reference maps, and the untrained network of every seed."""
         lens = self.prepared.config.lenses.alignment
         if lens is None:
             return
         with self.timings.stage("alignment"):
-            self._once("static", lens, lambda: measure_references(self.folder, self.prepared.data, lens))
-            for seed in self.prepared.config.seeds if lens.untrained else ():
-                do = partial(measure_untrained, self.folder, self.prepared, seed, progress=self.progress)
+            self._once("static", lens, lambda: measure_references(self.folder, self.pairs, lens))
+            config = self.prepared.config
+            for seed in config.seeds if lens.untrained else ():
+                do = partial(measure_untrained, self.folder, config, self.pairs, seed, progress=self.progress)
                 self._once(untrained_part(seed), lens, do)
 
     def at(self, run: Run, *, has_network: bool) -> None:
@@ -139,7 +146,7 @@ class _OneRun:
         )
         apart = {"soundness", "shortcuts"}
         settings = lens.model_dump(exclude=apart)
-        yield _Work("alignment", self.weights, settings, lambda: self._look(look_at_alignment, lens), outputs)
+        yield _Work("alignment", self.weights, settings, lambda: self._map(lens), outputs)
         asking = lens.model_dump(exclude={*apart, "metrics", "references", "untrained"})
         if lens.shortcuts is not None:
             settings = {**asking, **lens.shortcuts.model_dump(), "predictions": digest(self.predictions)}
@@ -158,6 +165,9 @@ class _OneRun:
 
     def _look(self, look: Callable[..., None], lens: AlignmentLens | DissectionLens) -> None:
         look(self.all.folder, self.run, self.network, self.all.prepared.data, lens, self.all.progress)
+
+    def _map(self, lens: AlignmentLens) -> None:
+        look_at_alignment(self.all.folder, self.run, self.network, self.all.pairs, lens, self.all.progress)
 
     def _check(self, lens: AlignmentLens) -> None:
         prepared, permuted = self.all.prepared, None

@@ -14,15 +14,13 @@ from tailscope.performance import performance_table, threshold_at_specificity
 
 def look_at_performance(folder: ExperimentFolder, run: Run, data: ExperimentData) -> None:
     """Write every performance metric of one run; operating points are chosen on the validation split."""
-    predictions = pd.read_parquet(folder.run(run.name) / "predictions.parquet")
-    val, test = (predictions[predictions["split"] == split] for split in ("val", "test"))
-    count = len(data.classes)
+    test, limits = _test_and_limits(folder, run.name, len(data.classes))
     table = performance_table(
-        _wide(test, "logit", count),
-        _wide(test, "target", count),
+        _wide(test, "logit", len(data.classes)),
+        _wide(test, "target", len(data.classes)),
         data.classes,
         groups=class_groups(data.counts.prevalences),
-        thresholds=threshold_at_specificity(_wide(val, "logit", count), _wide(val, "target", count)),
+        thresholds=limits,
     )
     write_evidence(folder.evidence("performance", run.name), table.assign(run=run.name))
 
@@ -38,12 +36,16 @@ def called_positive(folder: ExperimentFolder, run: str, classes: tuple[str, ...]
     Returns:
         image_id, class, called (bool; False where no operating point exists), one row per test image and class.
     """
+    test, limits = _test_and_limits(folder, run, len(classes))
+    called = _wide(test, "logit", len(classes)) > limits
+    return test[["image_id", "class"]].assign(called=called.ravel())
+
+
+def _test_and_limits(folder: ExperimentFolder, run: str, count: int) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """The predictions of the test split, and the operating point of each class, (count,), from validation."""
     predictions = pd.read_parquet(folder.run(run) / "predictions.parquet")
     val, test = (predictions[predictions["split"] == split] for split in ("val", "test"))
-    count = len(classes)
-    limits = threshold_at_specificity(_wide(val, "logit", count), _wide(val, "target", count))
-    called = _wide(test, "logit", count) > limits
-    return test[["image_id", "class"]].assign(called=called.ravel())
+    return test, threshold_at_specificity(_wide(val, "logit", count), _wide(val, "target", count))
 
 
 def _wide(table: pd.DataFrame, name: str, count: int) -> NDArray[np.float64]:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from tailscope.alignment import AlignmentMetric, PackedMasks, human_agreement, pair_values, reference_scores
 from tailscope.attribution import ATTRIBUTIONS
-from tailscope.core import ExperimentData, Progress
+from tailscope.core import Progress
 from tailscope.experiment.annotated import AnnotatedPairs, PairGroup
 from tailscope.experiment.attributing import method_settings
+from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.fitting import fresh_network
 from tailscope.experiment.folder import ExperimentFolder, write_evidence
 from tailscope.experiment.lens_config import AlignmentLens
 from tailscope.experiment.map_making import Question, maps_of
-from tailscope.experiment.preparing import Prepared
 from tailscope.models import frozen_eval
 from tailscope.training import chosen_accelerator
 
@@ -38,7 +38,7 @@ def untrained_part(seed: int) -> str:
     return f"{UNTRAINED}-s{seed}"
 
 
-def measure_references(folder: ExperimentFolder, data: ExperimentData, lens: AlignmentLens) -> None:
+def measure_references(folder: ExperimentFolder, pairs: AnnotatedPairs, lens: AlignmentLens) -> None:
     """Score the reference maps on every annotated test pair: image_id, class, metric, source, value, reason.
 
     They depend on no run, so one table serves all. Where several readers drew, what each scores against the others
@@ -46,12 +46,12 @@ def measure_references(folder: ExperimentFolder, data: ExperimentData, lens: Ali
 
     Args:
         folder: The table is ``evidence/reference_maps/part-static.parquet``.
-        data: The experiment's data.
+        pairs: What is scored on.
         lens: Which maps and metrics.
     """
     maps, metrics = lens.built_references(), lens.built_metrics()
     tables = [pd.DataFrame(columns=["image_id", "class", "metric", "source", "value", "reason"])]
-    for group in AnnotatedPairs.of(data).by_class():
+    for group in pairs.by_class:
         found = reference_scores(maps, group.masks, metrics, _images(group), _mean_training_annotation(group))
         tables.append(group.named(found).rename(columns={"reference": "source"}))
         readers = human_agreement(_by_reader(group), metrics)
@@ -60,23 +60,26 @@ def measure_references(folder: ExperimentFolder, data: ExperimentData, lens: Ali
     write_evidence(folder.evidence(EVIDENCE, STATIC), pd.concat(tables[1:] or tables, ignore_index=True))
 
 
-def measure_untrained(folder: ExperimentFolder, prepared: Prepared, seed: int, progress: Progress) -> None:
+def measure_untrained(
+    folder: ExperimentFolder, config: ExperimentConfig, pairs: AnnotatedPairs, seed: int, progress: Progress
+) -> None:
     """Score the maps of a seed's network before training, the same for every arm of the seed.
 
     Args:
         folder: The table is ``evidence/reference_maps/part-untrained-s<seed>.parquet``.
-        prepared: Configuration and data.
+        config: The configuration, with the layer found.
+        pairs: What is asked and scored.
         seed: Of the initial weights.
         progress: Moves by methods.
     """
-    lens = prepared.config.lenses.alignment or AlignmentLens()
-    pairs, network = AnnotatedPairs.of(prepared.data), fresh_network(prepared.config, prepared.data, seed)
+    lens = config.lenses.alignment or AlignmentLens()
+    network = fresh_network(config, pairs.data, seed)
     network.module.to(chosen_accelerator("auto")).to(memory_format=torch.channels_last)
     tables = [pd.DataFrame(columns=["image_id", "class", "metric", "source", "value", "reason", "method"])]
     with frozen_eval(network.module), progress.task(f"untrained, seed {seed}", len(lens.attributions), "methods") as go:
         for section in lens.attributions:
             method = ATTRIBUTIONS.build(section.name, **method_settings(section, lens.layer))
-            maps = maps_of(Question(method, network, prepared.data, pairs.table, lens.batch_size))
+            maps = maps_of(Question(method, network, pairs.data, pairs.table, lens.batch_size))
             tables += [table.assign(method=section.name) for table in _values(pairs, maps, lens.built_metrics())]
             go(1)
     whole = pd.concat(tables[1:] or tables, ignore_index=True).assign(source=UNTRAINED)
@@ -119,7 +122,7 @@ def values_on(
 def _values(
     pairs: AnnotatedPairs, maps: NDArray[np.float32], metrics: Mapping[str, AlignmentMetric]
 ) -> Iterator[pd.DataFrame]:
-    for group in pairs.by_class():
+    for group in pairs.by_class:
         table = pair_values(maps[group.places], group.masks, metrics)
         yield group.named(table)[["image_id", "class", "metric", "value", "reason"]]
 

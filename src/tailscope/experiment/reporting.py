@@ -10,13 +10,7 @@ import pandas as pd
 
 from tailscope import __version__
 from tailscope.core import read_json
-from tailscope.experiment.alignment_tables import (
-    alignment_table,
-    localization_means,
-    reference_table,
-    size_table,
-    views_table,
-)
+from tailscope.experiment.alignment_tables import alignment_tables
 from tailscope.experiment.audit_tables import (
     adjustment_notes,
     audit_table,
@@ -73,11 +67,7 @@ def report_content(
         estimates=comparison.estimates,
         findings=comparison.findings,
         hidden=comparison.hidden,
-        alignment=alignment_table(folder, prepared, grid, comparison.estimates) if has_maps else None,
-        references=reference_table(folder, grid, groups) if has_maps else None,
-        views=views_table(folder, grid, groups, data.classes) if has_maps else None,
-        sizes=size_table(folder, grid) if has_maps else None,
-        localization=localization_means(folder, grid, groups) if has_maps else None,
+        **(alignment_tables(folder, prepared, grid, comparison.estimates) if has_maps else {}),
         shortcuts=comparison.shortcuts,
         soundness=comparison.soundness,
         units=_units(folder, grid, comparison.estimates) if has_units else None,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tailscope.alignment import METRICS, score_pairs, size_groups
 from tailscope.attribution import ATTRIBUTIONS
-from tailscope.core import ExperimentData, Progress, digest
+from tailscope.core import Progress, digest
 from tailscope.experiment.annotated import AnnotatedPairs
 from tailscope.experiment.attributing import method_settings
 from tailscope.experiment.folder import ExperimentFolder, write_evidence
@@ -41,7 +41,7 @@ def look_at_alignment(
     folder: ExperimentFolder,
     run: Run,
     network: Network,
-    data: ExperimentData,
+    pairs: AnnotatedPairs,
     lens: AlignmentLens,
     progress: Progress,
 ) -> None:
@@ -55,11 +55,11 @@ def look_at_alignment(
         folder: Where they go.
         run: The run.
         network: Its trained network.
-        data: The experiment's data.
+        pairs: What is asked and scored.
         lens: Methods and metrics; ``layer`` is a name, already found.
         progress: Moves by maps.
     """
-    pairs = AnnotatedPairs.of(data)
+    data = pairs.data
     asked = np.concatenate([pairs.table, other_class(data, pairs.table)])
     weights = digest(folder.run(run.name) / "weights.safetensors")
     scores, boxes = [_no_scores()], []
@@ -84,13 +84,13 @@ def _scores(pairs: AnnotatedPairs, maps: NDArray[np.float32], lens: AlignmentLen
     """The rows of one method: every metric against the own annotation, and the saliency on other annotations."""
     metrics = lens.built_metrics()
     tables = [_no_scores()]
-    for one in pairs.by_class():
+    for one in pairs.by_class:
         table = score_pairs(maps[one.places], one.masks, one.patients, metrics)
         if len(maps) > len(pairs):
             of_others = values_on(one, maps[len(pairs) + one.places], metrics)
             table[f"excess_{OTHER_MAP}"] = table["value"] - of_others
         tables.append(one.named(table))
-    others = pairs.on_other_classes()
+    others = pairs.on_other_classes
     if others.places.size:
         metric = {ON_OTHER_CLASSES: METRICS.build("mass_inside")}
         tables.append(others.named(score_pairs(maps[others.places], others.masks, others.patients, metric)))

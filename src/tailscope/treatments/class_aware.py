@@ -8,13 +8,13 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tailscope.core import check_choice
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cross_entropy import WeightedBCE
 from tailscope.treatments.limits import LimitCase
 from tailscope.treatments.membership import membership, reduced
 from tailscope.treatments.plan import TreatmentPlan
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.settings import check_choice
 
 WithoutPositive: TypeAlias = Literal["class", "left_out"]
 

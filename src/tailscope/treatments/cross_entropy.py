@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tailscope.core import check_choice
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cells import CellLoss, bce_cells
 from tailscope.treatments.limits import LimitCase
 from tailscope.treatments.plan import Form, TreatmentPlan, Variant
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.settings import check_choice, check_range, check_unused
+from tailscope.treatments.settings import check_range, check_unused
 from tailscope.treatments.softmax_cross_entropy import SoftmaxCrossEntropy, softmax_plan
 
 PUBLISHED_EPSILON = 1e-6

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, get_args
 
+from tailscope.core import check_choice
 from tailscope.core.errors import InputError
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.adjustment import AfterTraining
@@ -21,7 +22,7 @@ from tailscope.treatments.schedules import (
     require_prior_kept,
     scheduled,
 )
-from tailscope.treatments.settings import check_choice, check_range
+from tailscope.treatments.settings import check_range
 
 Method: TypeAlias = Literal["retrain", "tau_normalized", "learnt_scale"]
 

@@ -9,12 +9,13 @@ from typing import ClassVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tailscope.core import check_choice
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cross_entropy import WeightedBCE
 from tailscope.treatments.limits import LimitCase, MainParameter
 from tailscope.treatments.plan import Form, TreatmentPlan
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.settings import check_choice, check_range
+from tailscope.treatments.settings import check_range
 from tailscope.treatments.softmax_cross_entropy import SoftmaxCrossEntropy, softmax_plan
 
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from tailscope.core import check_choice
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cells import CellLoss, focus, toward_target
 from tailscope.treatments.limits import LimitCase, MainParameter
 from tailscope.treatments.plan import TreatmentPlan, Variant
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.settings import check_choice, check_range
+from tailscope.treatments.settings import check_range
 
 
 class FocalLoss(CellLoss):

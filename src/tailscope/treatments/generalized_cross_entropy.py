@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.functional import logsigmoid
 
+from tailscope.core import check_choice
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cells import CellLoss, toward_target
 from tailscope.treatments.limits import LimitCase, MainParameter
 from tailscope.treatments.plan import Form, TreatmentPlan
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.settings import check_choice, check_range
+from tailscope.treatments.settings import check_range
 from tailscope.treatments.softmax import SoftmaxLoss
 from tailscope.treatments.softmax_cross_entropy import softmax_plan, true_log_odds
 

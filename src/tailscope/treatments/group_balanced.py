@@ -9,6 +9,7 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tailscope.core import check_choice
 from tailscope.core.errors import DataError, InputError
 from tailscope.core.records import ClassCounts
 from tailscope.core.registry import nearest
@@ -18,7 +19,6 @@ from tailscope.treatments.limits import LimitCase
 from tailscope.treatments.membership import Reduce, membership, reduced
 from tailscope.treatments.plan import TreatmentPlan
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.settings import check_choice
 
 
 @dataclass(frozen=True)

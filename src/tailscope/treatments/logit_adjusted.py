@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tailscope.core import check_choice
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cells import CellLoss, bce_cells
 from tailscope.treatments.limits import LimitCase, MainParameter
 from tailscope.treatments.plan import Form, TreatmentPlan
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.settings import check_choice, check_range
+from tailscope.treatments.settings import check_range
 from tailscope.treatments.softmax_cross_entropy import SoftmaxCrossEntropy, softmax_plan
 
 SAME_RANKING = "control started at another bias: the loss is control's on logits shifted by a constant per class"

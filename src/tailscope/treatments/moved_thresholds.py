@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tailscope.core import check_choice
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.adjustment import AffineLogits, AfterTraining, FittedOn
 from tailscope.treatments.limits import LimitCase
@@ -15,7 +16,6 @@ from tailscope.treatments.parts import Choice, Part
 from tailscope.treatments.plan import TreatmentPlan
 from tailscope.treatments.post_hoc import monotone
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.settings import check_choice
 
 Criterion: TypeAlias = Literal["youden", "f1"]
 

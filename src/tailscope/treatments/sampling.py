@@ -8,6 +8,7 @@ from typing import ClassVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tailscope.core import check_choice
 from tailscope.core.errors import InputError
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cross_entropy import PUBLISHED_EPSILON, WeightedBCE
@@ -15,7 +16,7 @@ from tailscope.treatments.limits import LimitCase
 from tailscope.treatments.membership import Reduce, membership, reduced
 from tailscope.treatments.plan import SampleWeights, TreatmentPlan, Variant
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.settings import check_choice, check_range, check_unused
+from tailscope.treatments.settings import check_range, check_unused
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,6 @@ import math
 from tailscope.core.errors import InputError
 
 
-def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Refuse a value that is none of the choices.
-
-    Raises:
-        InputError: The setting is named, with the choices.
-    """
-    if value not in choices:
-        raise InputError(f"`{name}` must be one of {', '.join(map(repr, choices))}; got {value!r}")
-
-
 def check_range(name: str, value: float, low: float, high: float = math.inf, *, open_end: bool = False) -> None:
     """Refuse a number outside [low, high], or outside [low, high) if ``open_end``.
 

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, logsigmoid
 
+from tailscope.core import check_choice
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.limits import LimitCase, MainParameter
 from tailscope.treatments.masked import MaskedLoss
 from tailscope.treatments.plan import POSITIVES, TreatmentPlan
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.settings import check_choice, check_range
+from tailscope.treatments.settings import check_range
 
 Way: TypeAlias = Literal["both", "sample", "class"]
 

@@ -8,12 +8,12 @@ from typing import ClassVar, get_args
 import torch
 from torch import Tensor, nn
 
+from tailscope.core import check_choice
 from tailscope.core.records import ClassCounts
 from tailscope.treatments.cells import CellLoss, bce_cells
 from tailscope.treatments.limits import LimitCase
 from tailscope.treatments.plan import LEARNS, TreatmentPlan, Variant
 from tailscope.treatments.registry import TREATMENTS
-from tailscope.treatments.settings import check_choice
 
 
 class UncertaintyLoss(CellLoss):
