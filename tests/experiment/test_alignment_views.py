@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from tailscope.experiment.alignment_tables import views_table
 from tailscope.experiment.alignment_views import view_table
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.test_set import RunGrid
@@ -73,3 +74,18 @@ def test_pairs_that_both_call_are_compared_with_control_of_the_same_seed(views) 
 def test_degenerate_maps_can_be_dropped_or_count_as_a_miss(views) -> None:
     assert views["focal", "degenerate maps dropped"] == 0.3
     assert views["focal", "degenerate maps as a miss"] == round((0.2 + 0.4 - 0.25) / 3, 6)
+
+
+def test_means_over_classes_are_over_those_that_every_arm_has(tmp_path) -> None:
+    folder = ExperimentFolder(tmp_path)
+    predictions(folder, "c", [5.0, 5.0, -5.0])
+    predictions(folder, "f", [-5.0, -5.0, -5.0])  # calls nothing
+    rows = [
+        {"run": run, "arm": arm, "image_id": image, "excess": 0.5, "degenerate": False, "reference": 0.25}
+        for run, arm in (("c", "control"), ("f", "focal"))
+        for image in "abc"
+    ]
+    evidence = pd.DataFrame(rows).assign(method="gradcam", metric="mass_inside", **{"class": "mass"})
+    table = views_table(folder, GRID, evidence, {"mass": "head"}, CLASSES)
+    averaged = set(table.loc[table["class"] == "macro", "view"])
+    assert averaged == set(table["view"]) - {"true positives", "called by both arms"}

@@ -41,6 +41,7 @@ def test_without_annotations_only_performance_is_compared(folder, tmp_path):
     page = result.report.read_text()
     assert "no positive test image is annotated, so alignment and dissection have nothing to look at" in page
     assert set(result.findings["lens"]) >= {"performance"}
+    assert not (tmp_path / "out" / "soundness").exists()  # no map to compare, so nothing is trained on permuted labels
     needs_annotations = result.findings["lens"] != "performance"
     needs_annotations &= ~result.findings["metric"].str.startswith(("on_", "removal_of_"))
     assert result.findings.loc[needs_annotations, "difference"].isna().all()

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from tailscope.core import SilentProgress
+from tailscope.core import InputError, SilentProgress
+from tailscope.experiment.conducting import rewrite_report
 from tailscope.experiment.fitting import trained_network
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.permuted import permuted_data, permuted_folder, permuted_network, permuted_run
@@ -95,3 +96,12 @@ def test_it_is_trained_once(prepared, trained) -> None:
 def test_nothing_of_the_training_state_is_left(trained) -> None:
     folder, _ = trained
     assert not list(permuted_folder(folder).path.rglob("checkpoints/*"))
+
+
+def test_a_report_never_trains_the_network_of_permuted_labels(finished, tmp_path):
+    copied = shutil.copytree(finished.path, tmp_path / "copy")
+    rewrite_report(copied)
+    shutil.rmtree(copied / "soundness")
+    with pytest.raises(InputError, match=r"training on permuted labels, permuted-control-s0-\w+, is not finished"):
+        rewrite_report(copied)
+    assert not (copied / "soundness").exists()

@@ -184,6 +184,16 @@ def soundness(arms=ARMS):
     )  # fmt: skip
 
 
+def stages(arms=ARMS):
+    found = (("cascading: fc", 0.6), ("all weights", 0.2), ("independent: layer1", 0.4))
+    rows = [
+        {"method": "gradcam", "arm": arm, "stage": stage, "value": value, "n": 24}
+        for arm in arms
+        for stage, value in found
+    ]
+    return pd.DataFrame(rows).assign(lo=lambda frame: frame["value"] - 0.1, hi=lambda frame: frame["value"] + 0.1)
+
+
 def units(arms=ARMS):
     rows = [
         {
@@ -343,6 +353,7 @@ def build(**changes):
         localization=localization(),
         shortcuts=shortcuts(),
         soundness=soundness(),
+        stages=stages(),
         units=units(),
         layers=layers(),
         history=history(),

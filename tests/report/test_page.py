@@ -112,6 +112,7 @@ def test_what_is_missing_is_explained():
         "localization",
         "shortcuts",
         "soundness",
+        "stages",
         "units",
         "layers",
         "history",
@@ -133,7 +134,7 @@ def test_any_one_table_may_be_missing(field, page):
 
 def test_a_table_without_rows_is_the_same_as_none():
     tables = [field.name for field in dataclasses.fields(ReportContent) if "DataFrame" in str(field.type)]
-    assert len(tables) == 20
+    assert len(tables) == 21
     assert render(dataclasses.replace(EMPTY, **{name: pd.DataFrame() for name in tables})) == render(EMPTY)
 
 

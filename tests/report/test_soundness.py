@@ -35,3 +35,9 @@ def test_cells_of_an_unsound_method_stand_in_a_table_of_their_own():
     shown = section(render(build(gallery=(), hidden=frame)), "hidden")
     assert "failed a check of its soundness" in words(shown)
     assert "0 hidden" not in words(section(render(build(gallery=(), hidden=frame)), "found"))
+
+
+def test_the_stages_of_randomisation_stand_in_their_order_with_a_column_per_arm(page):
+    rows = table(section(page, "instrument"), "stage", "control")
+    assert [row["stage"] for row in rows] == ["cascading: fc", "all weights", "independent: layer1"]
+    assert rows[0]["control"] == "0.60 [0.500, 0.700]"

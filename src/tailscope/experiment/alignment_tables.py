@@ -58,7 +58,7 @@ def views_table(
 ) -> pd.DataFrame:
     """The primary metric over other selections of the pairs: class (and averages), arm, method, view, excess, n."""
     views = view_table(folder, grid, _primary(evidence), classes)
-    return _with_averages(views, ["arm", "method", "view"], groups)
+    return _with_averages(views, ["arm", "method", "view"], groups, among=_in_every_arm(views))
 
 
 def size_table(evidence: pd.DataFrame) -> pd.DataFrame:
@@ -84,12 +84,24 @@ def _primary(evidence: pd.DataFrame) -> pd.DataFrame:
     return evidence[evidence["metric"] == _PRIMARY]
 
 
-def _with_averages(means: pd.DataFrame, keys: list[str], groups: dict[str, str]) -> pd.DataFrame:
-    """The rows of all classes, and their means over all and over the head, the medium and the tail classes."""
-    group = means["class"].map(groups)
+def _in_every_arm(views: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows are of a class that every arm has in that view: a mean over other classes would compare nothing."""
+    counts = views.groupby(["class", "method", "view"])["arm"].transform("nunique")
+    return counts == views["arm"].nunique()
+
+
+def _with_averages(
+    means: pd.DataFrame, keys: list[str], groups: dict[str, str], *, among: pd.Series[bool] | None = None
+) -> pd.DataFrame:
+    """The rows of all classes, and their means over all and over the head, the medium and the tail classes.
+
+    ``among`` says which rows the means are over.
+    """
+    averaged = means if among is None else means[among]
+    group = averaged["class"].map(groups)
     tables = [means]
     for name in AGGREGATES:
-        part = means[(group == name) | (name == "macro")].drop(columns="class")
+        part = averaged[(group == name) | (name == "macro")].drop(columns="class")
         tables.append(part.groupby(keys, as_index=False, sort=False).mean().assign(**{"class": name}))
     return pd.concat(tables, ignore_index=True)
 

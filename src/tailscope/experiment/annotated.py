@@ -54,7 +54,7 @@ class AnnotatedPairs:
 
     Args:
         data: The experiment's data.
-        table: (M, 2) image row and class index, by row, then class.
+        table: (M, 2) image row and class index, by class, then row, so that the maps of a class lie together on disk.
     """
 
     data: ExperimentData
@@ -63,7 +63,8 @@ class AnnotatedPairs:
     @classmethod
     def of(cls, data: ExperimentData) -> AnnotatedPairs:
         """Those of an experiment's data."""
-        return cls(data, annotated_test_pairs(data))
+        pairs = annotated_test_pairs(data)
+        return cls(data, pairs[np.argsort(pairs[:, 1], kind="stable")])
 
     def __len__(self) -> int:
         """M."""
@@ -93,6 +94,11 @@ class AnnotatedPairs:
         numbers = np.unique(self.table[:, 1]).tolist()
         return tuple(self._group(np.flatnonzero(self.table[:, 1] == number)) for number in numbers)
 
+    def maps_of(self, group: PairGroup, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The maps of one class, out of one per pair; a view, so that a memory map stays on disk."""
+        first = int(group.places[0])
+        return maps[first : first + group.places.size]
+
     def _group(self, places: NDArray[np.int64]) -> PairGroup:
         pairs, data = self.table[places], self.data
 
@@ -110,11 +116,18 @@ class AnnotatedPairs:
         masks = PackedMasks.read(lambda place: every.dense([places[place]])[0], places.size)
         return PairGroup(self.data, self.table[places], places, masks)
 
+    @cached_property
+    def _classes_on(self) -> dict[int, list[int]]:
+        """Image row to the classes that are annotated on it."""
+        classes: dict[int, list[int]] = {}
+        for row, number in self.table.tolist():
+            classes.setdefault(row, []).append(number)
+        return classes
+
     def _others(self, place: int) -> NDArray[np.bool_]:
         row, number = self.table[place].tolist()
-        start, stop = np.searchsorted(self.table[:, 0], [row, row + 1])
         whole = np.zeros(self.data.pixels.shape[1:3], dtype=bool)
-        for other in self.table[start:stop, 1].tolist():
+        for other in self._classes_on[row]:
             if other != number:
                 whole |= self.data.mask(row, self.data.classes[other])
         return whole & ~self.data.mask(row, self.data.classes[number]) if whole.any() else whole

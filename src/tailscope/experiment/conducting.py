@@ -13,7 +13,8 @@ from tailscope.experiment.ensembles import compare_ensembles
 from tailscope.experiment.fitting import make_run
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.looking import Looking
-from tailscope.experiment.plan import is_fitted, planned_runs
+from tailscope.experiment.permuted import permuted_folder, permuted_run, wants_permuted
+from tailscope.experiment.plan import Run, is_fitted, planned_runs
 from tailscope.experiment.preparing import Prepared, open_folder, prepare_experiment
 from tailscope.experiment.previewing import require_sound
 from tailscope.experiment.reading import load_config, require_folder, validate_config
@@ -98,11 +99,8 @@ def _conduct(
     runs = planned_runs(config, prepared.data)
     roles = roles_of(config, prepared.data.counts)
     unfinished = [one for one in runs if not is_fitted(folder, one)]
-    if unfinished and not may_train:
-        raise InputError(
-            f"{len(unfinished)} of {len(runs)} runs are not finished, the first is {unfinished[0].name}; "
-            f"finish them: tailscope run {folder.config} --out {folder.path}"
-        )
+    if not may_train:
+        _require_finished(folder, prepared, unfinished, len(runs))
     if unfinished:
         require_sound(config, prepared.data, list(dict.fromkeys(one.arm for one in unfinished)), progress)
     looking = Looking(folder, prepared, timings, progress)
@@ -122,6 +120,19 @@ def _conduct(
         compare_ensembles(folder, config, test, grids.every)
     with timings.stage("report"):
         return _report(folder, prepared, grids, roles, comparison)
+
+
+def _require_finished(folder: ExperimentFolder, prepared: Prepared, unfinished: list[Run], count: int) -> None:
+    """Refuse a folder in which something would have to be trained."""
+    how = f"finish them: tailscope run {folder.config} --out {folder.path}"
+    if unfinished:
+        raise InputError(
+            f"{len(unfinished)} of {count} runs are not finished, the first is {unfinished[0].name}; {how}"
+        )
+    if wants_permuted(prepared.config, prepared.data):
+        permuted = permuted_run(prepared.config, prepared.data)
+        if not is_fitted(permuted_folder(folder), permuted):
+            raise InputError(f"the training on permuted labels, {permuted.name}, is not finished; {how}")
 
 
 def _report(

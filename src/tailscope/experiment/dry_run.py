@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tailscope.attribution import ATTRIBUTIONS
 from tailscope.core import ExperimentData, Progress
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.fitting import fresh_network
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.permuted import wants_permuted
 from tailscope.experiment.plan import is_fitted, planned_runs
 from tailscope.experiment.preparing import Prepared, class_table, prepare_experiment, require_same_experiment
 from tailscope.experiment.trials import TRIALS
@@ -105,7 +107,7 @@ def _needs(prepared: Prepared) -> tuple[tuple[str, str], ...]:
     runs = len(config.arms) * len(config.seeds)
     steps = config.training.epochs * math.ceil(data.rows("train").size / config.training.batch_size)
     return (
-        ("runs", f"{runs} ({len(config.arms)} arms × {len(config.seeds)} seeds)"),
+        ("runs", f"{runs} ({len(config.arms)} arms × {len(config.seeds)} seeds){_further(prepared)}"),
         ("images", " + ".join(f"{data.rows(split).size:,} {split}" for split in ("train", "val", "test"))),
         ("network", f"{sum(p.numel() for p in network.module.parameters()):,} parameters"),
         ("steps per run", f"{steps:,} of {config.training.batch_size} images"),
@@ -117,12 +119,20 @@ def _needs(prepared: Prepared) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _further(prepared: Prepared) -> str:
+    return ", and one training on permuted labels" if wants_permuted(prepared.config, prepared.data) else ""
+
+
 def _map_bytes(prepared: Prepared) -> int:
     if "alignment" not in prepared.layers or prepared.config.lenses.alignment is None:
         return 0
-    grid = prepared.layers["alignment"].grid
-    methods = len(prepared.config.lenses.alignment.attributions)
-    return 4 * grid[0] * grid[1] * methods * int(_pairs(prepared.data))
+    layer, frame = prepared.layers["alignment"].grid, prepared.data.pixels.shape[1:3]
+    cells = 0
+    for method in prepared.config.lenses.alignment.attributions:
+        rows, columns = layer if "layer" in ATTRIBUTIONS.settings(method.name) else frame
+        cells += rows * columns
+    each = 2 if len(prepared.data.classes) > 1 else 1  # the own class, and another one as a reference
+    return 4 * cells * each * _pairs(prepared.data)
 
 
 def _pairs(data: ExperimentData) -> int:

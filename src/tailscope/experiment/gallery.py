@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailscope.core import ExperimentData, digest
-from tailscope.experiment.annotated import annotated_test_pairs
+from tailscope.experiment.annotated import AnnotatedPairs
 from tailscope.experiment.fitting import test_logits
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.saliency import maps_path
@@ -34,7 +34,7 @@ def gallery_cases(
     Returns:
         At most 18 cases, rare classes last.
     """
-    pairs = annotated_test_pairs(data)
+    pairs = AnnotatedPairs.of(data).table
     first = grid.names[:: len(grid.seeds)]
     maps = {run: np.load(maps_path(folder, run, method), mmap_mode="r") for run in first}
     logits = {run: test_logits(folder, run, data.classes) for run in first}

@@ -27,7 +27,7 @@ def localization_table(pairs: AnnotatedPairs, maps: NDArray[np.float32]) -> pd.D
     """
     tables = [pd.DataFrame(columns=list(_COLUMNS))]
     for group in pairs.by_class:
-        table = group.named(localization_curve(maps[group.places], group.masks, group.patients))
+        table = group.named(localization_curve(pairs.maps_of(group, maps), group.masks, group.patients))
         found = table["metric"].astype(str).str.extract(_NAME)
         tables.append(table.assign(overlap=found["overlap"], at=found["at"].astype(float))[list(_COLUMNS)])
     return pd.concat(tables[1:] or tables, ignore_index=True)

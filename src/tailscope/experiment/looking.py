@@ -14,7 +14,7 @@ from tailscope.experiment.annotated import AnnotatedPairs
 from tailscope.experiment.fitting import trained_network
 from tailscope.experiment.folder import ExperimentFolder, Stage
 from tailscope.experiment.lens_config import AlignmentLens, DissectionLens
-from tailscope.experiment.permuted import permuted_network, permuted_run
+from tailscope.experiment.permuted import permuted_network, permuted_run, wants_permuted
 from tailscope.experiment.plan import Run
 from tailscope.experiment.preparing import Prepared
 from tailscope.experiment.ranking import look_at_performance
@@ -153,7 +153,7 @@ class _OneRun:
             yield _Work("shortcuts", self.weights, settings, lambda: self._look(look_at_shortcuts, lens))
         if lens.soundness is not None and self.run.seed == self.all.prepared.config.seeds[0]:
             config, data = self.all.prepared.config, self.all.prepared.data
-            permuted = permuted_run(config, data).name if lens.soundness.permuted_labels else None
+            permuted = permuted_run(config, data).name if wants_permuted(config, data) else None
             settings = {**asking, **lens.soundness.model_dump(), "permuted": permuted}
             yield _Work("soundness", self.weights, settings, lambda: self._check(lens))
 
@@ -171,7 +171,7 @@ class _OneRun:
 
     def _check(self, lens: AlignmentLens) -> None:
         prepared, permuted = self.all.prepared, None
-        if lens.soundness is not None and lens.soundness.permuted_labels:
+        if wants_permuted(prepared.config, prepared.data):
             permuted = permuted_network(self.all.folder, prepared.config, prepared.data, self.all.progress)
         examined = Examined(self.network, permuted)
         measure_soundness(self.all.folder, self.run, examined, prepared.data, lens, self.all.progress)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tailscope.core import ExperimentData, Progress, generator
+from tailscope.experiment.annotated import annotated_test_pairs
 from tailscope.experiment.config import ExperimentConfig, slug
 from tailscope.experiment.fitting import make_run, trained_network
 from tailscope.experiment.folder import ExperimentFolder
@@ -32,6 +33,13 @@ def permuted_data(data: ExperimentData, seed: int) -> ExperimentData:
         targets[rows] = data.targets[generator(seed, "permuted labels", split).permutation(rows)]
     none = np.zeros((0, 2), dtype=np.int64)
     return replace(data, targets=targets, annotated=none, fingerprint=f"{data.fingerprint} permuted")
+
+
+def wants_permuted(config: ExperimentConfig, data: ExperimentData) -> bool:
+    """Whether the network is needed: it was asked for, and there is an annotated pair to compare maps on."""
+    lens = config.lenses.alignment
+    asked = lens is not None and lens.soundness is not None and lens.soundness.permuted_labels
+    return asked and len(annotated_test_pairs(data)) > 0
 
 
 def permuted_folder(folder: ExperimentFolder) -> ExperimentFolder:

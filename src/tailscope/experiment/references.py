@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 
 from tailscope.alignment import AlignmentMetric, PackedMasks, human_agreement, pair_values, reference_scores
 from tailscope.attribution import ATTRIBUTIONS
-from tailscope.core import Progress
+from tailscope.core import Progress, digest
 from tailscope.experiment.annotated import AnnotatedPairs, PairGroup
 from tailscope.experiment.attributing import method_settings
 from tailscope.experiment.config import ExperimentConfig
-from tailscope.experiment.fitting import fresh_network
+from tailscope.experiment.fitting import fresh_network, weights_digest
 from tailscope.experiment.folder import ExperimentFolder, write_evidence
 from tailscope.experiment.lens_config import AlignmentLens
-from tailscope.experiment.map_making import Question, maps_of
-from tailscope.models import frozen_eval
+from tailscope.experiment.map_making import Question, write_maps
 from tailscope.training import chosen_accelerator
 
 EVIDENCE = "reference_maps"
@@ -66,22 +65,26 @@ def measure_untrained(
     """Score the maps of a seed's network before training, the same for every arm of the seed.
 
     Args:
-        folder: The table is ``evidence/reference_maps/part-untrained-s<seed>.parquet``.
+        folder: The table is ``evidence/reference_maps/part-untrained-s<seed>.parquet``, the maps lie beside it.
         config: The configuration, with the layer found.
         pairs: What is asked and scored.
         seed: Of the initial weights.
-        progress: Moves by methods.
+        progress: Moves by maps.
     """
     lens = config.lenses.alignment or AlignmentLens()
     network = fresh_network(config, pairs.data, seed)
     network.module.to(chosen_accelerator("auto")).to(memory_format=torch.channels_last)
     tables = [pd.DataFrame(columns=["image_id", "class", "metric", "source", "value", "reason", "method"])]
-    with frozen_eval(network.module), progress.task(f"untrained, seed {seed}", len(lens.attributions), "methods") as go:
-        for section in lens.attributions:
-            method = ATTRIBUTIONS.build(section.name, **method_settings(section, lens.layer))
-            maps = maps_of(Question(method, network, pairs.data, pairs.table, lens.batch_size))
-            tables += [table.assign(method=section.name) for table in _values(pairs, maps, lens.built_metrics())]
-            go(1)
+    weights, data = weights_digest(network), pairs.data
+    for section in lens.attributions:
+        settings = method_settings(section, lens.layer)
+        question = Question(ATTRIBUTIONS.build(section.name, **settings), network, data, pairs.table, lens.batch_size)
+        path = folder.evidence_file(EVIDENCE, f"maps-{section.name}-{untrained_part(seed)}.npy")
+        inputs = digest(weights, section.name, settings, data.fingerprint, pairs.table, lens.batch_size)
+        with progress.task(f"untrained, seed {seed}: {section.name}", len(pairs), "maps") as advance:
+            write_maps(path, question, inputs, advance)
+        maps = np.load(path, mmap_mode="r")
+        tables += [table.assign(method=section.name) for table in _values(pairs, maps, lens.built_metrics())]
     whole = pd.concat(tables[1:] or tables, ignore_index=True).assign(source=UNTRAINED)
     write_evidence(folder.evidence(EVIDENCE, untrained_part(seed)), whole)
 
@@ -123,7 +126,7 @@ def _values(
     pairs: AnnotatedPairs, maps: NDArray[np.float32], metrics: Mapping[str, AlignmentMetric]
 ) -> Iterator[pd.DataFrame]:
     for group in pairs.by_class:
-        table = pair_values(maps[group.places], group.masks, metrics)
+        table = pair_values(pairs.maps_of(group, maps), group.masks, metrics)
         yield group.named(table)[["image_id", "class", "metric", "value", "reason"]]
 
 

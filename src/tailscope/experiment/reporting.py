@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tailscope import __version__
+from tailscope.alignment import stage_estimates
 from tailscope.core import read_json
 from tailscope.experiment.alignment_tables import alignment_tables
 from tailscope.experiment.audit_tables import (
@@ -25,6 +26,7 @@ from tailscope.experiment.gallery import gallery_cases
 from tailscope.experiment.preparing import Prepared, class_table
 from tailscope.experiment.reading import public_yaml
 from tailscope.experiment.roles import Roles
+from tailscope.experiment.soundness import soundness_values
 from tailscope.experiment.test_set import Grids, RunGrid
 from tailscope.experiment.units import layer_path
 from tailscope.report import ReportContent
@@ -70,6 +72,7 @@ def report_content(
         **(alignment_tables(folder, prepared, grid, comparison.estimates) if has_maps else {}),
         shortcuts=comparison.shortcuts,
         soundness=comparison.soundness,
+        stages=_stages(folder, grid, comparison),
         units=_units(folder, grid, comparison.estimates) if has_units else None,
         layers=_layers(folder, grid) if has_units else None,
         history=pd.concat([pd.read_parquet(folder.run(run) / "history.parquet") for run in grid.names]),
@@ -79,6 +82,13 @@ def report_content(
         balance=balance_table(folder, grid),
         gallery=gallery_cases(folder, data, grid, groups, method) if has_maps else (),
     )
+
+
+def _stages(folder: ExperimentFolder, grid: RunGrid, comparison: Comparison) -> pd.DataFrame | None:
+    """How the maps move away from the trained network's, stage by stage of its randomisation."""
+    if comparison.soundness.empty:
+        return None
+    return stage_estimates(soundness_values(folder, {name: grid.arm_of[name] for name in grid.first}))
 
 
 def _fairness(folder: ExperimentFolder, grid: RunGrid) -> dict[str, Any]:

@@ -85,9 +85,9 @@ def _scores(pairs: AnnotatedPairs, maps: NDArray[np.float32], lens: AlignmentLen
     metrics = lens.built_metrics()
     tables = [_no_scores()]
     for one in pairs.by_class:
-        table = score_pairs(maps[one.places], one.masks, one.patients, metrics)
+        table = score_pairs(pairs.maps_of(one, maps), one.masks, one.patients, metrics)
         if len(maps) > len(pairs):
-            of_others = values_on(one, maps[len(pairs) + one.places], metrics)
+            of_others = values_on(one, pairs.maps_of(one, maps[len(pairs) :]), metrics)
             table[f"excess_{OTHER_MAP}"] = table["value"] - of_others
         tables.append(one.named(table))
     others = pairs.on_other_classes

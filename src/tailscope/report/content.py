@@ -83,6 +83,7 @@ class ReportContent:
         shortcuts: class, confounder, arm, share, chance, excess, lo, hi (saliency on the confounder), removal,
             removal_lo, removal_hi (fall of the class's logit when it is taken away, above a placebo), verdict, n.
         soundness: method, check, arm, verdict, value, lo, hi, limit, n, sentence.
+        stages: method, arm, stage, value, lo, hi, n: likeness with the trained network's maps, stage by stage.
         units: class, group, arm, crossfit, lo, hi, best_iou_fixed, attainable_fixed, units_per_100, n, patients,
             reason.
         layers: arm, layer, units, dead, live, grid.
@@ -130,6 +131,7 @@ class ReportContent:
     localization: pd.DataFrame | None = None
     shortcuts: pd.DataFrame | None = None
     soundness: pd.DataFrame | None = None
+    stages: pd.DataFrame | None = None
     units: pd.DataFrame | None = None
     layers: pd.DataFrame | None = None
     history: pd.DataFrame | None = None

@@ -36,6 +36,7 @@ SHORTCUT_COLUMNS = (
     "verdict", "n",
 )  # fmt: skip
 SOUNDNESS_COLUMNS = ("method", "check", "arm", "verdict", "value", "lo", "hi", "limit", "n", "sentence")
+STAGE_COLUMNS = ("method", "arm", "stage", "value", "lo", "hi", "n")
 UNIT_COLUMNS = (
     "class", "group", "arm", "crossfit", "lo", "hi", "best_iou_fixed", "attainable_fixed", "units_per_100", "n",
     "patients", "reason",

@@ -6,7 +6,7 @@ from typing import Any
 
 from tailscope.report.blocks import Block, Cell, Paragraph, Section, Table, figure_cell, not_shown, word
 from tailscope.report.content import ReportContent
-from tailscope.report.frames import SOUNDNESS_COLUMNS, filled, ranked, rows_of, text_of
+from tailscope.report.frames import SOUNDNESS_COLUMNS, STAGE_COLUMNS, filled, ranked, rows_of, text_of
 from tailscope.report.numbers import count, decimal, interval, listed
 
 FAILS = "fails"
@@ -26,7 +26,7 @@ def soundness(content: ReportContent) -> Section:
     rows = _rows(content)
     if not rows:
         return Section("instrument", title, (not_shown("the attribution methods were not checked in this experiment"),))
-    return Section("instrument", title, (*failed_methods(content), _table(rows)))
+    return Section("instrument", title, (*failed_methods(content), _table(rows), *_stages(content)))
 
 
 def failed_methods(content: ReportContent) -> tuple[Block, ...]:
@@ -68,6 +68,31 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         ),
         title="Checks of the attribution methods",
     )
+
+
+def _stages(content: ReportContent) -> tuple[Block, ...]:
+    """Cascading and independent randomisation, a column per arm."""
+    rows = rows_of(ranked(filled(content.stages, STAGE_COLUMNS), "arm", content.arms))
+    cells: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        cells.setdefault((text_of(row["method"]), text_of(row["stage"])), {})[text_of(row["arm"])] = row
+    nothing: dict[str, Any] = {"value": None, "lo": None, "hi": None}
+    lines = tuple(
+        (word(method), word(stage), *(_likeness(found.get(arm, nothing)) for arm in content.arms))
+        for (method, stage), found in cells.items()
+    )
+    caption = (
+        "Mean absolute rank correlation of the maps with those of the trained network while its weights are drawn "
+        "anew: cascading from the head downwards up to the layer that is named, then all weights, and one layer at a "
+        "time (independent). A method that shows what was learnt falls early."
+    )
+    title = "Randomisation, stage by stage"
+    head = ("method", "stage", *content.arms)
+    return (Table(caption, head, lines, title=title, is_open=False, is_dense=True),) if lines else ()
+
+
+def _likeness(row: dict[str, Any]) -> Cell:
+    return figure_cell(decimal(row["value"], 2), row["value"], detail=interval(row["lo"], row["hi"]))
 
 
 def _place(row: dict[str, Any]) -> tuple[str, bool, str]:
