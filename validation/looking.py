@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from tailscope.alignment import METRICS, AlignmentMetric, score_pairs
 from tailscope.attribution import ATTRIBUTIONS, Attribution, InsensitiveMethodWarning
 from tailscope.core import ExperimentData
+from tailscope.experiment import map_making
 from tailscope.models import CoarseGridWarning, Network
 from tailscope.performance import auroc
-from tailscope.training import image_batches, predict
+from tailscope.training import predict
 
 Address = tuple[str, str, str]  # method, metric, region
 Looks = dict[Address, NDArray[np.float64]]  # (M,) excess over the pairs of the region
@@ -105,13 +106,11 @@ def look(
 def maps_of(attribution: Attribution, network: Network, probe: Probe) -> NDArray[np.float32]:
     """(N, h, w) maps of the probed class on every probed image."""
     number = probe.data.classes.index(probe.finding)
-    parts = []
+    pairs = np.stack([probe.rows, np.full_like(probe.rows, number)], axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CoarseGridWarning)
         warnings.simplefilter("ignore", InsensitiveMethodWarning)  # its table says so more plainly
-        for _, images in image_batches(network, probe.data.pixels, probe.rows, 64):
-            parts.append(attribution(network.module, images, [number])[:, 0].cpu().numpy())
-    return np.concatenate(parts)
+        return map_making.maps_of(map_making.Question(attribution, network, probe.data, pairs, 64))
 
 
 def auroc_on_test(network: Network, data: ExperimentData, finding: str) -> float:
