@@ -44,12 +44,13 @@ contracts: setup
 docs-examples: setup
 	$(BIN)/python -m pytest -q --doctest-glob='*.md' README.md docs
 
-# Compiled kernels are invisible to coverage, so here they run as plain Python; `make test` runs them compiled.
+# Compiled kernels are invisible to coverage, so here they run as plain Python, which the slow tests (phantoms drawn in
+# Python, say) cannot afford; `make test` runs all of them compiled.
 COVERED := core alignment performance stats
 # Bit counts and hashes are made modulo 2**64; compiled code wraps in silence, plain Python warns.
 WRAPS := -W 'ignore:overflow encountered in scalar:RuntimeWarning'
 coverage: setup
-	OMP_NUM_THREADS=1 NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 $(WRAPS) $(COVERED:%=tests/%) $(COVERED:%=src/tailscope/%) \
+	OMP_NUM_THREADS=1 NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 -m 'not slow' $(WRAPS) $(COVERED:%=tests/%) $(COVERED:%=src/tailscope/%) \
 		$(COVERED:%=--cov=tailscope.%) --cov-branch --cov-report=
 	for room in $(COVERED); do \
 		$(BIN)/python -m coverage report --include="*/tailscope/$$room/*" --skip-covered --show-missing --fail-under=95 || exit 1; \

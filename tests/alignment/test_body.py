@@ -30,6 +30,7 @@ def overlap(found, true):
     return (found & true).sum() / (found | true).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [64, 128])
 def test_the_air_around_the_phantom_is_found(size):
     truths = [air(index, size) for index in IMAGES]
@@ -38,6 +39,7 @@ def test_the_air_around_the_phantom_is_found(size):
     assert np.quantile(scores, 0.1) > 0.8
 
 
+@pytest.mark.slow
 def test_lungs_are_no_air():
     for index, image in zip(IMAGES, phantoms(64), strict=True):
         scene = Scene.of(draw_body(0, index), 64, 0.0)
@@ -53,6 +55,7 @@ def test_a_marker_in_the_air_stays_out():
     assert found[30:, :20].all()
 
 
+@pytest.mark.slow
 def test_a_picture_cut_to_the_lungs_has_no_outside():
     for image in phantoms(128):
         assert not outside_body(np.ascontiguousarray(image[32:88, 20:108])).any()
