@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from tailscope.core import resize_bilinear
 from tailscope.dissection import concept_counts
-from tailscope.dissection._kernels import count_components
+from tailscope.dissection._region_kernels import count_components
 
 EIGHT = np.ones((3, 3), dtype=bool)
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from tailscope.core import InputError, resize_bilinear
 from tailscope.dissection import attainable_iou, iou_matched, unit_concept_counts
-from tailscope.dissection._kernels import exact_order_key, upsampled_order_keys
+from tailscope.dissection._order_kernels import exact_order_key, upsampled_order_keys
 from tailscope.dissection.cells import cell_grid
 from tailscope.dissection.matched import matched_negatives
 from tailscope.dissection.thresholds import activation_thresholds

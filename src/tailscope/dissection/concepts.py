@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.dissection._kernels import count_concept_pairs
+from tailscope.dissection._region_kernels import count_concept_pairs
 from tailscope.dissection.cells import cell_grid
 from tailscope.dissection.counts import ratio
 

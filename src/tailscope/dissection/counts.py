@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailscope.core import InputError
-from tailscope.dissection._kernels import count_above
+from tailscope.dissection._count_kernels import count_above
 from tailscope.dissection.cells import cell_grid, cell_sums
 from tailscope.dissection.thresholds import Activations, image_slices
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
-
-from tailscope.dissection._kernels import swap_where_allowed
 
 _SWAPS_PER_IMAGE = 20  # random transpositions mix n items in about (n log n) / 2 swaps (Diaconis, Shahshahani 1981)
 
@@ -40,5 +39,14 @@ def derangements(patients: NDArray[np.int64], count: int, generator: np.random.G
     for order in orders:
         by_patient = np.argsort(generator.permutation(len(sizes))[codes], kind="stable")
         order[by_patient] = np.roll(by_patient, -largest)
-        swap_where_allowed(order, codes, generator.integers(0, total, (_SWAPS_PER_IMAGE * total, 2)))
+        _swap_where_allowed(order, codes, generator.integers(0, total, (_SWAPS_PER_IMAGE * total, 2)))
     return orders
+
+
+@njit(cache=True)
+def _swap_where_allowed(order: NDArray[np.int64], patients: NDArray[np.int64], pairs: NDArray[np.int64]) -> None:
+    """Swap entries of a derangement in place, pair by pair, wherever it stays a derangement between patients."""
+    for p in range(len(pairs)):
+        a, b = pairs[p]
+        if patients[order[b]] != patients[a] and patients[order[a]] != patients[b]:
+            order[a], order[b] = order[b], order[a]

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailscope.core import InputError, generator
-from tailscope.dissection._kernels import count_above
+from tailscope.dissection._count_kernels import count_above
 from tailscope.dissection.cells import CellGrid, cell_grid, cell_sums
 from tailscope.dissection.concepts import ConceptCounts, concept_counts
 from tailscope.dissection.counts import activated_pixels

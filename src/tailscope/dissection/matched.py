@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailscope.core import InputError, generator
-from tailscope.dissection._kernels import count_above, upsampled_order_keys
+from tailscope.dissection._count_kernels import count_above
+from tailscope.dissection._order_kernels import upsampled_order_keys
 from tailscope.dissection.cells import CellGrid, cell_grid, cell_sums
 from tailscope.dissection.counts import ratio
 from tailscope.dissection.thresholds import key_values

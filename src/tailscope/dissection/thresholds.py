@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailscope.core import InputError, resize_bilinear
-from tailscope.dissection._kernels import add_histogram
+from tailscope.dissection._order_kernels import add_histogram
 
 _LEVELS = ((21, 11), (10, 11), (0, 10))  # (bits below, bits resolved) of the three passes over 32-bit keys
 _CHUNK_BYTES = 32 * 2**20
