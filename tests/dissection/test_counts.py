@@ -5,10 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tailscope.core import InputError, resize_bilinear
 from tailscope.dissection import activation_thresholds, attainable_iou, unit_concept_counts
+from tailscope.dissection._count_kernels import count_above, rounding_limits, row_span
+from tailscope.dissection.cells import cell_grid, cell_sums
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 
@@ -56,6 +60,180 @@ def test_any_pair_of_grids_gives_the_counts_of_the_slow_way(grid: tuple[int, int
     counts = unit_concept_counts(maps, thresholds, masks)
     assert counts.activated.tolist() == active.sum(axis=(0, 2, 3)).tolist()
     assert counts.intersection.tolist() == np.einsum("nuyx,ncyx->uc", active, masks.astype(np.int64)).tolist()
+
+
+def pixel_by_pixel(maps: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Every pixel of every map: between its four neighbours in float64, then rounded to float32."""
+    height, width = maps.shape[2:]
+    cells = cell_grid((height, width), size)
+    whole = np.empty((*maps.shape[:2], *size), dtype=np.float32)
+    for y in range(size[0]):
+        top = int(np.searchsorted(cells.row_start, y, side="right")) - 1
+        for x in range(size[1]):
+            left = int(np.searchsorted(cells.column_start, x, side="right")) - 1
+            four = maps[:, :, [top, min(top + 1, height - 1)]][:, :, :, [left, min(left + 1, width - 1)]]
+            sides = four[:, :, 0].astype(np.float64)
+            sides = sides + cells.row_share[y] * (four[:, :, 1].astype(np.float64) - sides)
+            whole[:, :, y, x] = sides[..., 0] + cells.column_share[x] * (sides[..., 1] - sides[..., 0])
+    return whole
+
+
+def kinds(grid: tuple[int, int], seed: int) -> NDArray[np.float32]:
+    """Maps of every kind: plain, after a ReLU, constant, dead, tied, negative, tiny, huge, and nearly flat."""
+    rng = np.random.default_rng(seed)
+    maps = rng.standard_normal((3, 9, *grid)).astype(np.float32)
+    maps[:, 1] = np.maximum(maps[:, 1], 0)
+    maps[:, 2], maps[:, 3] = 0.1, 0
+    maps[:, 4] = rng.integers(0, 3, maps[:, 4].shape)
+    maps[:, 5] = -np.abs(maps[:, 5])
+    maps[:, 6] *= np.float32(1e-44)
+    maps[:, 7] = maps[:, 7].clip(-3, 3) * np.float32(1e38)
+    maps[:, 8] = 1 + rng.integers(-1, 2, maps[:, 8].shape) * np.float32(2**-23)
+    return maps
+
+
+NAIVE_GRIDS = [((1, 1), (5, 4)), ((7, 7), (20, 23)), ((5, 9), (13, 11)), ((8, 8), (3, 5)), ((2, 3), (40, 30))]
+NAIVE_GRIDS += [((56, 56), (60, 61)), ((1, 6), (9, 300))]
+
+
+@pytest.mark.parametrize("fraction", [0.02, 0.4, None])
+@pytest.mark.parametrize(("grid", "size"), NAIVE_GRIDS)
+def test_every_pixel_of_every_kind_of_map_is_counted_as_the_naive_way_does(
+    grid: tuple[int, int], size: tuple[int, int], fraction: float | None
+) -> None:
+    maps = kinds(grid, 0)
+    rng = np.random.default_rng(1)
+    upsampled = pixel_by_pixel(maps, size)
+    if fraction is None:  # at a pixel's own value, where the last bit decides
+        thresholds = upsampled[0, :, size[0] // 2, size[1] // 2].copy()
+    else:
+        thresholds = activation_thresholds(maps, fraction)
+    masks = rng.random((3, 4, *size)) < np.array([0.0, 0.3, 1.0, 0.9])[:, None, None]
+    masks[:, 3, : size[0] // 2] = False
+    active = upsampled > thresholds[:, None, None]
+    counts = unit_concept_counts(maps, thresholds, masks)
+    intersection = np.einsum("nuyx,ncyx->uc", active, masks.astype(np.int64))
+    assert counts.activated.tolist() == active.sum(axis=(0, 2, 3)).tolist()
+    assert counts.concept.tolist() == masks.sum(axis=(0, 2, 3)).tolist()
+    assert counts.intersection.tolist() == intersection.tolist()
+    union = active.sum(axis=(0, 2, 3))[:, None] + masks.sum(axis=(0, 2, 3)) - intersection
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(counts.iou(), intersection / union)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    corners=st.tuples(*[st.floats(width=32, allow_nan=False, allow_infinity=False)] * 4),
+    size=st.tuples(st.integers(1, 12), st.integers(1, 40)),
+    place=st.tuples(st.integers(0, 2**16), st.integers(0, 2**16), st.sampled_from([-1, 0, 1])),
+)
+def test_the_crossing_is_right_to_the_last_bit(
+    corners: tuple[float, ...], size: tuple[int, int], place: tuple[int, int, int]
+) -> None:
+    maps = np.array(corners, dtype=np.float32).reshape(1, 1, 2, 2)
+    upsampled = pixel_by_pixel(maps, size)[0, 0]
+    row, column, step = place
+    threshold = upsampled[row % size[0], column % size[1]]
+    if step:
+        with np.errstate(over="ignore", under="ignore"):
+            threshold = np.nextafter(threshold, np.float32(step * np.inf))
+    counts = unit_concept_counts(maps, np.array([threshold]), np.ones((1, 1, *size), dtype=bool))
+    assert counts.activated.tolist() == [(upsampled > threshold).sum()]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**31), st.integers(1, 6), st.integers(1, 5))
+def test_neither_the_order_of_units_and_images_nor_chunks_nor_shards_change_a_count(
+    seed: int, chunk: int, cut: int
+) -> None:
+    maps, masks = dyadic(seed % 100)
+    rng = np.random.default_rng(seed)
+    thresholds = rng.integers(-1, 5, 7) + rng.choice([0.0, 0.5], 7)
+    whole = unit_concept_counts(maps, thresholds, masks)
+    units, images = rng.permutation(7), rng.permutation(6)
+    shards = [
+        unit_concept_counts(maps[part][:, units], thresholds[units], masks[part], chunk_images=chunk)
+        for part in (images[:cut], images[cut:])
+    ]
+    found = shards[0] + shards[1]
+    assert found.intersection.tolist() == whole.intersection[units].tolist()
+    assert found.activated.tolist() == whole.activated[units].tolist()
+    assert found.concept.tolist() == whole.concept.tolist()
+
+
+def test_the_number_of_threads_changes_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    maps = np.maximum(rng.standard_normal((12, 512, 8, 8)), 0).astype(np.float32)
+    masks = rng.random((12, 3, 20, 20)) < 0.3
+    thresholds = activation_thresholds(maps, 0.1)
+    found = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr("tailscope.dissection.threads.config.NUMBA_NUM_THREADS", threads)
+        found.append(unit_concept_counts(maps, thresholds, masks))
+    assert {counts.intersection.tobytes() for counts in found} == {found[0].intersection.tobytes()}
+    assert {counts.activated.tobytes() for counts in found} == {found[0].activated.tobytes()}
+
+
+def test_each_image_is_held_against_the_masks_of_its_row_in_the_table() -> None:
+    maps, masks = dyadic()
+    cells = cell_grid((3, 4), (12, 16))
+    bank = np.ascontiguousarray(masks[:, 0])
+    table = np.array([[0, -1], [5, 5], [5, 5], [-1, -1], [2, 1], [3, 0]])
+    active = pixel_by_pixel(maps, (12, 16)) > 1
+    activated, inside = count_above(maps, np.ones(7, dtype=np.float32), (bank, cell_sums(bank, cells), table), cells)
+    chosen = np.where(table[:, :, None, None] >= 0, bank[table], False)
+    assert activated.tolist() == active.sum(axis=(2, 3)).tolist()
+    assert inside.tolist() == np.einsum("nuyx,nmyx->num", active, chosen.astype(np.int64)).tolist()
+
+
+def test_cells_wider_than_a_byte_holds_are_counted_in_full() -> None:
+    maps = np.array([[[[0.0, 1.0]]]], dtype=np.float32)
+    masks = np.ones((1, 1, 1, 1000), dtype=bool)
+    masks[..., 0] = False
+    counts = unit_concept_counts(maps, np.array([0.5]), masks)
+    assert (counts.intersection.tolist(), counts.activated.tolist()) == ([[500]], [500])
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 0.1, 1e-45, -3.4028235e38])
+def test_a_number_rounds_above_the_threshold_exactly_if_it_is_above_its_limit(value: float) -> None:
+    threshold = np.array([value, np.nextafter(np.float32(value), np.float32(0))], dtype=np.float32)
+    limit = rounding_limits(threshold)
+    with np.errstate(over="ignore", under="ignore"):
+        at, above = limit.astype(np.float32), np.nextafter(limit, np.inf).astype(np.float32)
+    assert not (at > threshold).any()
+    assert (above > threshold).all()
+
+
+def test_minus_infinity_lets_every_number_through_and_the_largest_number_none() -> None:
+    maps = np.full((1, 2, 2, 2), np.finfo(np.float32).max, dtype=np.float32)
+    maps[:, :, 0] *= -1
+    thresholds = np.array([-np.inf, np.finfo(np.float32).max], dtype=np.float32)
+    assert unit_concept_counts(maps, thresholds, np.ones((1, 1, 5, 5), dtype=bool)).activated.tolist() == [25, 0]
+
+
+def test_a_row_crosses_in_the_clamped_border_of_a_map_where_it_should() -> None:
+    cells = cell_grid((1, 2), (1, 8))
+    assert cells.column_share.tolist() == [0, 0, 0.125, 0.375, 0.625, 0.875, 0, 0]
+    columns = (0, 6, 4.0)
+    assert row_span(0.0, 1.0, 0.0, columns, cells.column_share) == (2, 6)
+    assert row_span(1.0, 0.0, 0.99, columns, cells.column_share) == (0, 2)
+    assert row_span(0.0, 1.0, 0.875, columns, cells.column_share) == (6, 6)
+    assert row_span(0.0, 0.0, 0.0, columns, cells.column_share) == (0, 0)
+    assert row_span(1.0, 2.0, 0.0, columns, cells.column_share) == (0, 6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_activations_that_are_not_finite_are_refused(bad: float) -> None:
+    maps, masks = dyadic()
+    maps[4, 3, 1, 1] = bad
+    with pytest.raises(InputError, match="`activations` must be finite"):
+        unit_concept_counts(maps, np.full(7, 1.0), masks)
+
+
+def test_a_threshold_that_is_no_number_is_refused() -> None:
+    maps, masks = dyadic()
+    with pytest.raises(InputError, match=r"`thresholds` must be numbers; NaN at units \[2\]"):
+        unit_concept_counts(maps, np.array([1, 1, np.nan, 1, 1, 1, 1]), masks)
 
 
 def test_counts_depend_neither_on_chunks_nor_on_order() -> None:

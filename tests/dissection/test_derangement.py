@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tailscope.dissection import derangements
+from tailscope.dissection.derangement import mask_holders
 
 
 @pytest.mark.parametrize("patients", [[0, 1, 2, 3], [0, 0, 1, 1, 2], [5, 5, 5, 7, 8, 9], [1, 1, 2, 2]])
@@ -32,3 +33,12 @@ def test_all_derangements_are_drawn_about_equally_often(patients: list[int]) -> 
 @pytest.mark.parametrize("patients", [[], [0], [0, 0], [0, 0, 1]])
 def test_a_patient_with_more_than_half_of_the_images_cannot_be_deranged(patients: list[int]) -> None:
     assert derangements(np.array(patients, dtype=np.int64), 3, np.random.default_rng(0)) is None
+
+
+def test_every_mask_is_held_by_the_image_that_its_order_gives_it_to() -> None:
+    own = np.array([-1, 1, -1, 0, 2, -1])
+    orders = derangements(np.arange(6), 30, np.random.default_rng(2))
+    assert orders is not None
+    for order, holders in zip(orders, mask_holders(orders, own), strict=True):
+        worn = own[order]
+        assert [int(np.flatnonzero(worn == mask)[0]) for mask in range(3)] == holders.tolist()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ from tailscope.dissection import (
 
 SIZE, IMAGES, UNITS = 16, 60, 6
 CLASSES = ("mass", "nodule", "hernia")
-SETTINGS = DissectionSettings(top_fraction=0.02, splits=4, derangements=5)
+SETTINGS = DissectionSettings(
+    top_fraction=0.02, splits=4, derangements=99, crossfit_derangements=5, fractions=(0.02, 0.1)
+)
 
 
 def world(planted: bool = True) -> tuple[NDArray[np.float32], AnnotatedImages]:
@@ -129,7 +132,7 @@ def test_a_concept_far_from_the_fraction_is_not_attainable_for_any_unit() -> Non
     found = dissect(maps, images, dataclasses.replace(SETTINGS, top_fraction=0.001))
     assert set(found.units[found.units["class"] == "mass"]["reason"]) == {"not attainable"}
     assert found.layer["above_rule"] == {"mass": None, "nodule": None, "hernia": None}
-    assert np.isnan(found.layer["coverage"])
+    assert np.isnan(found.layer["above_rule_coverage"])
 
 
 def test_a_class_without_annotation_keeps_its_rows_and_says_why() -> None:
@@ -138,14 +141,68 @@ def test_a_class_without_annotation_keeps_its_rows_and_says_why() -> None:
     hernia = found.units[found.units["class"] == "hernia"]
     assert len(hernia) == UNITS
     assert hernia[["value", "iou_matched", "attainable", "matched_threshold"]].isna().all(axis=None)
-    assert set(hernia["reason"]) == {"no annotated test image"}
+    assert hernia[["p", "p_adjusted"]].isna().all(axis=None)
+    assert set(hernia["reason"]) == set(hernia["p_reason"]) == {"no annotated test image"}
+    assert found.layer["detectors"]["hernia"] is None
+    assert found.layer["reasons"] == {"mass": "", "nodule": "", "hernia": "no annotated test image"}
     assert found.crossfits["hernia"] == "no annotated test image"
 
 
 def test_too_few_annotated_patients_are_a_reason_not_a_number() -> None:
     maps, images = world()
     fewer = dataclasses.replace(images, annotated=np.array([[row, 0] for row in range(12)]))
-    assert dissect(maps, fewer, SETTINGS).crossfits["mass"] == "6 annotated patients; at least 7 are needed"
+    found = dissect(maps, fewer, SETTINGS)
+    assert found.crossfits["mass"] == "6 annotated patients; at least 7 are needed"
+    assert found.layer["reasons"]["mass"] == found.crossfits["mass"]
+    assert found.units["p"].isna().all()
+    assert not found.units["detector"].any()
+    assert np.isnan(found.layer["coverage"])
+
+
+def test_one_annotated_image_gives_values_and_says_that_it_cannot_be_tested() -> None:
+    maps, images = world()
+    found = dissect(maps, dataclasses.replace(images, annotated=np.array([[3, 0]])), SETTINGS)
+    mass = found.units[found.units["class"] == "mass"]
+    assert mass["iou_matched"].max() == 1.0
+    assert found.layer["reasons"]["mass"] == "1 annotated patients; at least 7 are needed"
+    assert found.counts["reason"].tolist() == ["no annotated image of another patient"]
+
+
+def test_derangements_too_few_for_the_level_are_a_reason_not_a_failure_of_the_units() -> None:
+    maps, images = world()
+    found = dissect(maps, images, dataclasses.replace(SETTINGS, derangements=38))
+    assert found.layer["detectors"] == {"mass": None, "nodule": None, "hernia": None}
+    assert found.layer["reasons"]["mass"] == (
+        "38 derangements cannot reach 5 % among 2 classes; at least 39 are needed"
+    )
+    enough = dissect(maps, images, dataclasses.replace(SETTINGS, derangements=39))
+    assert enough.layer["detectors"] == {"mass": 1, "nodule": 1, "hernia": None}
+
+
+def test_the_cross_fit_keeps_its_derangements_whatever_the_detectors_need() -> None:
+    maps, images = world()
+    few, many = (dissect(maps, images, dataclasses.replace(SETTINGS, derangements=r)) for r in (2, 60))
+    assert fit_of(few, "mass").null_union.tolist() == fit_of(many, "mass").null_union.tolist()
+    assert len(fit_of(few, "mass").null_union) == 2 * 4 * 5
+
+
+def test_cut_off_work_goes_on_class_by_class() -> None:
+    maps, images = world()
+    whole, kept = dissect(maps, images, SETTINGS), {}
+
+    def broken(row: int, name: str) -> NDArray[np.bool_] | None:
+        if name == "nodule":
+            raise KeyboardInterrupt
+        return images.masks(row, name)
+
+    with pytest.raises(KeyboardInterrupt):
+        dissect(maps, dataclasses.replace(images, masks=broken), SETTINGS, kept=kept)
+    assert list(kept) == ["mass"]
+    stored = pickle.loads(pickle.dumps(kept))
+    only = dataclasses.replace(images, masks=lambda row, name: None if name == "mass" else images.masks(row, name))
+    back = dissect(maps, only, SETTINGS, kept=stored)
+    pd.testing.assert_frame_equal(whole.units, back.units)
+    assert whole.layer == back.layer
 
 
 def test_one_patient_with_most_images_cannot_be_deranged() -> None:
@@ -211,11 +268,21 @@ def test_blocks_of_units_and_memory_maps_change_no_number(monkeypatch: pytest.Mo
     maps, images = world(planted=False)
     there = dissect(maps, images, SETTINGS)
     np.save(tmp_path / "maps.npy", maps)
-    monkeypatch.setattr("tailscope.dissection.lens._BLOCK_BYTES", 1)
+    monkeypatch.setattr("tailscope.dissection.evidence._BLOCK_BYTES", 1)
     back = dissect(np.load(tmp_path / "maps.npy", mmap_mode="r"), images, SETTINGS)
     pd.testing.assert_frame_equal(there.units, back.units)
     pd.testing.assert_frame_equal(there.counts, back.counts)
+    pd.testing.assert_frame_equal(there.curve, back.curve)
     assert fit_of(there, "mass").value == fit_of(back, "mass").value
+
+
+def test_masks_taken_a_few_at_a_time_change_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    maps, images = world(planted=False)
+    there = dissect(maps, images, SETTINGS)
+    monkeypatch.setattr("tailscope.dissection.evidence._MASKS_AT_A_TIME", 3)
+    back = dissect(maps, images, SETTINGS)
+    pd.testing.assert_frame_equal(there.units, back.units)
+    assert fit_of(there, "mass").null_union.tolist() == fit_of(back, "mass").null_union.tolist()
 
 
 def test_no_more_than_a_chunk_of_images_or_a_block_of_units_is_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +297,7 @@ def test_no_more_than_a_chunk_of_images_or_a_block_of_units_is_read_at_a_time(mo
             return maps[index]
 
     limit = 100_000
-    monkeypatch.setattr("tailscope.dissection.lens._BLOCK_BYTES", limit)
+    monkeypatch.setattr("tailscope.dissection.evidence._BLOCK_BYTES", limit)
     monkeypatch.setattr("tailscope.dissection.thresholds._CHUNK_BYTES", limit)
     dissect(Counting(), images, SETTINGS)
     assert maps.nbytes > 3 * limit
@@ -253,6 +320,22 @@ def test_nothing_annotated_gives_tables_of_reasons() -> None:
     assert "units_excess_per_100" in found.counts.columns
     assert set(found.crossfits.values()) == {"no annotated test image"}
     assert found.layer["mask_grid"] is None
+    assert found.layer["detectors"] == {"mass": None, "nodule": None, "hernia": None}
+    assert set(found.curve["reason"]) == {"no annotated test image"}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_activations_that_are_not_finite_are_refused(value: float) -> None:
+    maps, images = world()
+    maps[50, 3, 2, 2] = value
+    with pytest.raises(InputError, match="`activations` must be finite"):
+        dissect(maps, images, SETTINGS)
+
+
+def test_no_images_are_refused() -> None:
+    nothing = AnnotatedImages(lambda row, name: None, np.zeros((0, 1)), np.zeros((0, 2), int), [], ("a",), [])
+    with pytest.raises(InputError, match="none of them 0"):
+        dissect(np.zeros((0, 2, 4, 4), dtype=np.float32), nothing, SETTINGS)
 
 
 def test_activations_of_other_images_are_refused() -> None:
@@ -291,7 +374,13 @@ def test_masks_of_different_size_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"top_fraction": 0.0}, "`top_fraction`"), ({"splits": 0}, "`splits`"), ({"derangements": 0}, "`derangements`")],
+    [
+        ({"top_fraction": 0.0}, "`top_fraction`"),
+        ({"splits": 0}, "`splits`"),
+        ({"derangements": 0}, "`derangements`"),
+        ({"crossfit_derangements": 0}, "`crossfit_derangements`"),
+        ({"fractions": (0.1, 1.0)}, "`fractions`"),
+    ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tailscope.core import InputError, resize_bilinear
@@ -67,10 +70,36 @@ def test_threshold_depends_neither_on_chunks_nor_on_order() -> None:
     assert activation_thresholds(maps[::-1], 0.05, chunk_images=4).tolist() == whole.tolist()
 
 
-def test_no_more_than_one_chunk_is_read_at_a_time() -> None:
+@pytest.mark.parametrize(("bound", "passes"), [(2**28, 1), (0, 3)])
+def test_images_are_read_once_and_thrice_where_the_top_share_does_not_fit(
+    bound: int, passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tailscope.dissection.thresholds.MOST_BYTES", bound)
     counting = Counting(draw())
-    activation_thresholds(counting, 0.05, chunk_images=3)
-    assert (counting.largest, counting.reads) == (3, 3 * 4)
+    found = activation_thresholds(counting, 0.05, chunk_images=3)
+    assert (counting.largest, counting.reads) == (3, passes * 4)
+    assert found.tolist() == oracle(draw(), 0.05).tolist()
+
+
+@pytest.mark.parametrize("variant", ["corrected", "netdissect"])
+@pytest.mark.parametrize("fraction", [0.0, 0.005, 0.29, 0.99])
+def test_one_pass_and_three_give_the_same_bits(
+    variant: Literal["corrected", "netdissect"], fraction: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = activation_thresholds(draw(), fraction, variant=variant)
+    monkeypatch.setattr("tailscope.dissection.thresholds.MOST_BYTES", 0)
+    assert activation_thresholds(draw(), fraction, variant=variant).tobytes() == once.tobytes()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**31), st.integers(1, 12), st.sampled_from([0.0, 0.03, 0.4]))
+def test_neither_the_order_of_units_and_images_nor_chunks_change_a_threshold(
+    seed: int, chunk: int, fraction: float
+) -> None:
+    maps, rng = draw(), np.random.default_rng(seed)
+    units, images = rng.permutation(5), rng.permutation(len(maps))
+    found = activation_thresholds(maps[images][:, units], fraction, chunk_images=chunk)
+    assert found.tobytes() == activation_thresholds(maps, fraction)[units].tobytes()
 
 
 def test_a_memory_map_on_disk_gives_the_same_thresholds(tmp_path: Path) -> None:
@@ -92,8 +121,10 @@ def test_a_constant_unit_has_its_constant_as_threshold_and_an_empty_range() -> N
     assert highest.tolist() == maps.max(axis=(0, 2, 3)).tolist()
 
 
+@pytest.mark.parametrize("bound", [2**28, 0])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_values_that_are_not_finite_are_refused(bad: float) -> None:
+def test_values_that_are_not_finite_are_refused(bad: float, bound: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tailscope.dissection.thresholds.MOST_BYTES", bound)
     maps = draw()
     maps[3, 0, 1, 1] = bad
     with pytest.raises(InputError, match="`activations` must be finite"):

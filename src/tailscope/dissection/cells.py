@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,15 +59,21 @@ def cell_sums(masks: NDArray[np.bool_], cells: CellGrid) -> NDArray[np.int32]:
     >>> cell_sums(np.array([[[True, True, False, True]]]), cell_grid((1, 2), (1, 4))).tolist()
     [[[2, 1]]]
     """
-    height, width = masks.shape[1:]
-    sums = np.zeros((len(masks), len(cells.row_start) - 1, len(cells.column_start) - 1), dtype=np.int32)
-    used = np.flatnonzero(masks.any(axis=(1, 2)))  # most (image, class) pairs have no annotation
-    table = np.zeros((len(used), height + 1, width + 1), dtype=np.int32)
-    np.cumsum(masks[used], axis=1, dtype=np.int32, out=table[:, 1:, 1:])
-    np.cumsum(table[:, 1:, 1:], axis=2, out=table[:, 1:, 1:])
-    corners = table[:, cells.row_start][:, :, cells.column_start]
-    sums[used] = np.diff(np.diff(corners, axis=1), axis=2)
+    count, height, width = masks.shape
+    sums = np.zeros((count, len(cells.row_start) - 1, len(cells.column_start) - 1), dtype=np.int32)
+    used = np.flatnonzero(masks.reshape(count, height * width).any(axis=1))  # most (image, class) pairs have none
+    # Whole numbers up to 2**24 are exact in float32, in any order of adding.
+    kind = np.float32 if height * width <= 2**24 else np.float64
+    rows, columns = _members(cells.row_start, kind), _members(cells.column_start, kind)
+    for one in used:
+        sums[one] = rows @ (masks[one].astype(kind) @ columns.T)
     return sums
+
+
+def _members(start: NDArray[np.int64], kind: type[np.floating[Any]]) -> NDArray[np.floating]:
+    """(h, H), 1 where a pixel lies in a cell."""
+    pixels = np.arange(start[-1])
+    return ((pixels >= start[:-1, None]) & (pixels < start[1:, None])).astype(kind)
 
 
 def _axis(source: int, target: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

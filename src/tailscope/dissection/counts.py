@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tailscope.core import InputError
-from tailscope.dissection._count_kernels import count_above
-from tailscope.dissection.cells import cell_grid, cell_sums
+from tailscope.dissection._count_kernels import count_above, pooled_above
+from tailscope.dissection.cells import CellGrid, cell_grid, cell_sums
+from tailscope.dissection.device_counts import device_counts
 from tailscope.dissection.thresholds import Activations, image_slices
 
 DETECTOR_IOU = 0.04  # Bau et al. 2017, section 2.3
@@ -86,20 +88,22 @@ def unit_concept_counts(
 ) -> UnitConceptCounts:
     """Exact pixel counts of every unit against every concept, on the mask grid.
 
-    A pixel is activated if the unit's map, upsampled bilinearly between pixel centres, is strictly above its
-    threshold. Images stream through in chunks, and counts of parts add to the counts of the whole.
+    A pixel is activated if the unit's map, upsampled bilinearly between pixel centres (in float64, rounded once to
+    float32), is strictly above its threshold. Images stream through in chunks, and counts of parts add to the counts
+    of the whole. All threads that numba may use take part; activations on a GPU are counted there, with the same
+    result.
 
     Args:
-        activations: (N, U, h, w) floating, finite.
+        activations: (N, U, h, w) floating, finite; array, memory map or tensor.
         thresholds: (U,).
-        masks: (N, C, H, W) bool; array or memory map.
+        masks: (N, C, H, W) bool; array, memory map or tensor.
         chunk_images: Images read at a time; by default what fits 32 MiB.
 
     Returns:
         Counts with ``intersection`` (U, C), ``activated`` (U,) and ``concept`` (C,).
 
     Raises:
-        InputError: The shapes do not fit.
+        InputError: The shapes do not fit, a threshold is NaN, or an activation is not finite.
 
     Source:
         Bau et al. 2017, section 2.3 and equation 1; METHODS section 5.
@@ -111,23 +115,30 @@ def unit_concept_counts(
         >>> counts.activated, counts.iou()
         (array([2]), array([[1.]]))
     """
-    _check(activations.shape, np.shape(thresholds), masks.shape)
-    height, width = activations.shape[2:]
-    cells = cell_grid((height, width), (masks.shape[2], masks.shape[3]))
     limits = np.asarray(thresholds, dtype=np.float32)
+    _check(activations.shape, limits, masks.shape)
+    cells = cell_grid((activations.shape[2], activations.shape[3]), (masks.shape[2], masks.shape[3]))
     units, concepts = activations.shape[1], masks.shape[1]
-    intersection = np.zeros((units, concepts), dtype=np.int64)
-    activated, concept = np.zeros(units, dtype=np.int64), np.zeros(concepts, dtype=np.int64)
+    total = UnitConceptCounts(
+        *(np.zeros(shape, dtype=np.int64) for shape in ((units, concepts), (units,), (concepts,)))
+    )
     for rows in _mask_slices(activations, masks.shape, chunk_images):
-        maps = np.ascontiguousarray(activations[rows], dtype=np.float32)
-        bank = np.ascontiguousarray(masks[rows], dtype=bool).reshape(-1, *masks.shape[2:])
-        table = np.arange(len(bank)).reshape(len(maps), concepts)
-        sums = cell_sums(bank, cells)
-        active, inside = count_above(maps, limits, (bank, sums, table), cells)
-        activated += active.sum(axis=0)
-        intersection += inside.sum(axis=0)
-        concept += sums.reshape(len(maps), concepts, -1).sum(axis=(0, 2))
-    return UnitConceptCounts(intersection, activated, concept)
+        maps, some = activations[rows], masks[rows]
+        if isinstance(maps, torch.Tensor) and maps.is_cuda:
+            total += UnitConceptCounts(*device_counts(maps, limits, torch.as_tensor(some), cells))
+        else:
+            total += _count_chunk(np.ascontiguousarray(maps, dtype=np.float32), limits, some, cells)
+    return total
+
+
+def _count_chunk(
+    maps: NDArray[np.float32], thresholds: NDArray[np.float32], masks: NDArray[np.bool_], cells: CellGrid
+) -> UnitConceptCounts:
+    bank = np.ascontiguousarray(masks, dtype=bool).reshape(-1, *masks.shape[2:])
+    table = np.arange(len(bank)).reshape(masks.shape[:2])
+    sums = cell_sums(bank, cells)
+    activated, intersection = pooled_above(maps, thresholds, (bank, sums, table), cells)
+    return UnitConceptCounts(intersection, activated, sums.reshape(*table.shape, -1).sum(axis=(0, 2)))
 
 
 def attainable_iou(concept_share: NDArray[np.floating], top_fraction: float) -> NDArray[np.float64]:
@@ -194,10 +205,14 @@ def _mask_slices(activations: Activations, masks: tuple[int, ...], chunk_images:
     return image_slices(activations, chunk_images or min(largest, fits))
 
 
-def _check(activations: tuple[int, ...], thresholds: tuple[int, ...], masks: tuple[int, ...]) -> None:
+def _check(activations: tuple[int, ...], thresholds: NDArray[np.float32], masks: tuple[int, ...]) -> None:
     if len(activations) != 4 or min(activations) < 1:
         raise InputError(f"`activations` must be (N, U, h, w), none of them 0; got {activations}")
-    if thresholds != activations[1:2]:
-        raise InputError(f"`thresholds` must be ({activations[1]},), one per unit; got {thresholds}")
+    if thresholds.shape != tuple(activations[1:2]):
+        raise InputError(f"`thresholds` must be ({activations[1]},), one per unit; got {thresholds.shape}")
+    if np.isnan(thresholds).any():
+        raise InputError(
+            f"`thresholds` must be numbers; NaN at units {np.flatnonzero(np.isnan(thresholds))[:5].tolist()}"
+        )
     if len(masks) != 4 or masks[0] != activations[0]:
         raise InputError(f"`masks` must be (N, C, H, W) with N = {activations[0]}; got {masks}")

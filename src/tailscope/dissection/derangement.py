@@ -43,6 +43,26 @@ def derangements(patients: NDArray[np.int64], count: int, generator: np.random.G
     return orders
 
 
+def mask_holders(orders: NDArray[np.int64], own: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The image that each order gives each mask to.
+
+    Args:
+        orders: (R, n) from :func:`derangements`.
+        own: (n,) mask of each image before, 0 to P-1; -1 for none.
+
+    Returns:
+        (R, P) int64.
+
+    Example:
+        >>> import numpy as np
+        >>> mask_holders(np.array([[1, 2, 0]]), np.array([0, -1, 1])).tolist()
+        [[2, 1]]
+    """
+    drawn = np.flatnonzero(own >= 0)
+    holders = np.argsort(orders, axis=1)
+    return np.asarray(holders[:, drawn[np.argsort(own[drawn])]])
+
+
 @njit(cache=True)
 def _swap_where_allowed(order: NDArray[np.int64], patients: NDArray[np.int64], pairs: NDArray[np.int64]) -> None:
     """Swap entries of a derangement in place, pair by pair, wherever it stays a derangement between patients."""

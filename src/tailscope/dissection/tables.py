@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from tailscope.dissection.concepts import ConceptCounts
 from tailscope.dissection.counts import DETECTOR_IOU, LEAST_ATTAINABLE, attainable_iou
-from tailscope.dissection.images import MatchedSet
+from tailscope.dissection.detectors import LEVEL, adjusted_over_classes, too_few
+from tailscope.dissection.evidence import ClassEvidence
 
 NOT_ATTAINABLE = "not attainable"
 NOT_ANNOTATED = "no annotated test image"
 
 _UNIT_COLUMNS = (
     "class", "unit", "value", "attainable", "iou_matched", "threshold", "matched_threshold", "reason",
+    "p", "p_adjusted", "detector", "position_only", "p_reason",
 )  # fmt: skip
 _KINDS = ("units", "components")
 
@@ -58,68 +60,105 @@ class LayerFacts:
 
 
 @dataclass(frozen=True, eq=False)
-class ClassEvidence:
-    """What was counted for one class.
+class UnitTests:
+    """The units of a layer tested against all classes together.
 
     Args:
-        matched: Its matched set.
-        iou_matched: (U,) float64.
-        matched_threshold: (U,) float32.
-        fixed_inside: (U,) int64 pixels above the fixed threshold inside the class's masks.
-        regions: Concept counts of its annotated images.
+        classes: K names.
+        p: (K, U) against the best unit under derangement; NaN where a class cannot be tested.
+        reasons: Class to why it cannot be tested; empty if it can.
+        iou: (K, U) at the fixed fraction; NaN without annotation.
+        attainable: (K,) its largest possible value; NaN without annotation.
     """
 
-    matched: MatchedSet
-    iou_matched: NDArray[np.float64]
-    matched_threshold: NDArray[np.float32]
-    fixed_inside: NDArray[np.int64]
-    regions: ConceptCounts
+    classes: tuple[str, ...]
+    p: NDArray[np.float64]
+    reasons: Mapping[str, str]
+    iou: NDArray[np.float64]
+    attainable: NDArray[np.float64]
+    adjusted: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "adjusted", adjusted_over_classes(self.p))
 
     @property
-    def pixels(self) -> int:
-        """Mask pixels of the class."""
-        return int(self.matched.bank.sum())
+    def tested(self) -> NDArray[np.bool_]:
+        """(K,) classes that could have a detector."""
+        return np.array([not self.reasons[name] for name in self.classes], dtype=bool)
 
-    def share(self) -> float:
-        """φ of the fixed-fraction pool: mask pixels over all pixels of annotated and negative images."""
-        count, height, width = self.matched.bank.shape
-        return float(self.pixels / ((count + self.matched.negatives) * height * width))
+    @property
+    def ruled(self) -> NDArray[np.bool_]:
+        """(K,) classes to which the 0.04 rule can be applied."""
+        return np.asarray(self.attainable >= LEAST_ATTAINABLE)
 
-    def fixed_iou(self, activated: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(U,) IoU from the (U,) pixels activated over the pool."""
-        return np.asarray(self.fixed_inside / (activated + self.pixels - self.fixed_inside))
+    @property
+    def detector(self) -> NDArray[np.bool_]:
+        """(K, U) adjusted p of 5 % or less."""
+        return np.asarray((self.adjusted <= LEVEL) & self.tested[:, None])
+
+    @property
+    def above_rule(self) -> NDArray[np.bool_]:
+        """(K, U) fixed-fraction IoU above 0.04, where that can be met."""
+        return np.asarray((self.iou > DETECTOR_IOU) & self.ruled[:, None])
+
+    @property
+    def position_only(self) -> NDArray[np.bool_]:
+        """(K, U) above the rule, tested, and no detector."""
+        return np.asarray(self.above_rule & ~self.detector & self.tested[:, None])
 
 
-def units_table(
+def unit_tests(
     facts: LayerFacts,
     classes: tuple[str, ...],
     evidence: Mapping[str, ClassEvidence],
-    activated: NDArray[np.int64],
-) -> pd.DataFrame:
+    fixed: Mapping[str, NDArray[np.float64]],
+    derangements: int,
+) -> UnitTests:
+    """Put the classes' evidence together.
+
+    Args:
+        facts: Of the layer.
+        classes: K names.
+        evidence: By class; a class without annotation is absent.
+        fixed: Class to (U,) fixed-fraction IoU.
+        derangements: R behind each p.
+    """
+    missing = np.full(facts.shape[1], np.nan)
+    reasons = {name: evidence[name].reason if name in evidence else NOT_ANNOTATED for name in classes}
+    family = sum(not reason for reason in reasons.values())
+    reasons = {name: reason or too_few(derangements, family) for name, reason in reasons.items()}
+    shares = np.array([evidence[name].share() if name in evidence else np.nan for name in classes])
+    return UnitTests(
+        classes,
+        np.array([evidence[name].p if name in evidence else missing for name in classes]),
+        reasons,
+        np.array([fixed.get(name, missing) for name in classes]),
+        attainable_iou(shares, facts.top_fraction),
+    )
+
+
+def units_table(facts: LayerFacts, tests: UnitTests, evidence: Mapping[str, ClassEvidence]) -> pd.DataFrame:
     """One row per class and unit; see :class:`tailscope.dissection.lens.Dissection`."""
     units = facts.shape[1]
     tables = []
-    for index, name in enumerate(classes):
+    for index, name in enumerate(tests.classes):
+        found = evidence.get(name)
+        fixed_reason = "" if tests.ruled[index] else NOT_ATTAINABLE
         columns: dict[str, Any] = {
             "class": name,
             "unit": np.arange(units),
-            "value": np.nan,
-            "attainable": np.nan,
-            "iou_matched": np.nan,
+            "value": tests.iou[index],
+            "attainable": tests.attainable[index],
+            "iou_matched": found.iou_matched if found else np.nan,
             "threshold": facts.thresholds,
-            "matched_threshold": np.float32(np.nan),
-            "reason": NOT_ANNOTATED,
+            "matched_threshold": found.matched_threshold if found else np.float32(np.nan),
+            "reason": fixed_reason if found else NOT_ANNOTATED,
+            "p": tests.p[index],
+            "p_adjusted": tests.adjusted[index],
+            "detector": tests.detector[index],
+            "position_only": tests.position_only[index],
+            "p_reason": tests.reasons[name],
         }
-        if name in evidence:
-            found = evidence[name]
-            attainable = _attainable(facts, found)
-            columns |= {
-                "value": found.fixed_iou(activated[:, index]),
-                "attainable": attainable,
-                "iou_matched": found.iou_matched,
-                "matched_threshold": found.matched_threshold,
-                "reason": NOT_ATTAINABLE if attainable < LEAST_ATTAINABLE else "",
-            }
         tables.append(pd.DataFrame(columns, index=range(units)))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(_UNIT_COLUMNS))
 
@@ -143,28 +182,28 @@ def counts_table(facts: LayerFacts, image_ids: NDArray[np.str_], evidence: Mappi
     return pd.concat(tables, ignore_index=True)
 
 
-def layer_summary(
-    facts: LayerFacts,
-    classes: tuple[str, ...],
-    evidence: Mapping[str, ClassEvidence],
-    activated: NDArray[np.int64],
-) -> dict[str, Any]:
+def layer_summary(facts: LayerFacts, tests: UnitTests, evidence: Mapping[str, ClassEvidence]) -> dict[str, Any]:
     """Facts of the layer for the report.
 
     Returns:
         ``units``, ``dead``, ``sparse``, ``live`` (counts), ``live_share``, ``images``, ``grid`` (h, w), ``mask_grid``
-        (H, W) or None, ``top_fraction``, ``annotated_pairs``, ``above_rule`` (class to the number of units with a
-        fixed-fraction IoU > 0.04; None where it is not attainable or nothing is annotated), and ``coverage``: the
-        share of classes with a number there that have at least one such unit, NaN if no class has a number. The rule
-        is NetDissect's; it is not the test against deranged masks.
+        (H, W) or None, ``top_fraction``, ``annotated_pairs``.
+
+        Of the test against deranged masks: ``detectors`` (class to the number of its detectors; None where it cannot
+        be tested), ``reasons`` (class to why not; empty if it can), ``detectors_total`` (units that detect any class),
+        ``coverage`` (share of the tested classes with a detector; NaN if none is tested), ``redundancy`` (mean number
+        of detectors of the classes that have one; NaN if none has), ``position_only`` (class to the number of units
+        that pass NetDissect's rule and fail the test; None where either cannot be applied) and
+        ``position_only_units`` (units that do so for some class, and detect none).
+
+        Of NetDissect's rule: ``above_rule`` (class to the number of units with a fixed-fraction IoU > 0.04; None where
+        it is not attainable or nothing is annotated), and ``above_rule_coverage``: the share of classes with a number
+        there that have at least one such unit; NaN if no class has a number.
     """
-    above = dict.fromkeys(classes, None) | {
-        name: int((evidence[name].fixed_iou(activated[:, index]) > DETECTOR_IOU).sum())
-        for index, name in enumerate(classes)
-        if name in evidence and _attainable(facts, evidence[name]) >= LEAST_ATTAINABLE
-    }
-    counted = [number > 0 for number in above.values() if number is not None]
     masks = next(iter(evidence.values())).matched.bank if evidence else None
+    detectors, position = tests.detector, tests.position_only
+    found, above = _numbers(detectors, tests.tested), _numbers(tests.above_rule, tests.ruled)
+    held = [number for number in found if number]
     return {
         "units": facts.shape[1],
         "dead": int(facts.dead.sum()),
@@ -176,13 +215,26 @@ def layer_summary(
         "mask_grid": None if masks is None else tuple(masks.shape[1:]),
         "top_fraction": facts.top_fraction,
         "annotated_pairs": sum(len(found.matched.bank) for found in evidence.values()),
-        "above_rule": above,
-        "coverage": float(np.mean(counted)) if counted else float("nan"),
+        "detectors": dict(zip(tests.classes, found, strict=True)),
+        "reasons": dict(tests.reasons),
+        "detectors_total": int(detectors.any(axis=0).sum()),
+        "coverage": _share_with_one(found),
+        "redundancy": float(np.mean(held)) if held else np.nan,
+        "position_only": dict(zip(tests.classes, _numbers(position, tests.tested & tests.ruled), strict=True)),
+        "position_only_units": int((position.any(axis=0) & ~detectors.any(axis=0)).sum()),
+        "above_rule": dict(zip(tests.classes, above, strict=True)),
+        "above_rule_coverage": _share_with_one(above),
     }
 
 
-def _attainable(facts: LayerFacts, found: ClassEvidence) -> float:
-    return float(attainable_iou(np.array(found.share()), facts.top_fraction))
+def _numbers(units: NDArray[np.bool_], defined: NDArray[np.bool_]) -> list[int | None]:
+    """Units of each class; None where that is not defined."""
+    return [int(mine.sum()) if known else None for mine, known in zip(units, defined, strict=True)]
+
+
+def _share_with_one(numbers: list[int | None]) -> float:
+    counted = [number > 0 for number in numbers if number is not None]
+    return float(np.mean(counted)) if counted else np.nan
 
 
 def _count_names(kind: str) -> tuple[str, ...]:
@@ -193,6 +245,7 @@ def _count_names(kind: str) -> tuple[str, ...]:
         f"{kind}_excess_per_100",
         f"{kind}_per_100_live",
         f"{kind}_excess_per_100_live",
+        f"{kind}_shifted_excess_per_100",
     )
 
 
@@ -200,5 +253,7 @@ def _per_hundred(kind: str, regions: ConceptCounts, facts: LayerFacts) -> dict[s
     count, null = getattr(regions, kind), getattr(regions, f"null_{kind}")
     layer = 100 / facts.shape[1]
     live = 100 / facts.live if facts.live else np.nan
-    values = (count, null, count * layer, (count - null) * layer, count * live, (count - null) * live)
+    shifted = getattr(regions, f"shifted_{kind}")
+    excess, elsewhere = count - null, count - shifted
+    values = (count, null, count * layer, excess * layer, count * live, excess * live, elsewhere * layer)
     return dict(zip(_count_names(kind), values, strict=True))

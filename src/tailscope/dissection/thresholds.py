@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tailscope.core import InputError, resize_bilinear
 from tailscope.dissection._order_kernels import add_histogram
+from tailscope.dissection.top_values import MOST_BYTES, TopValues
 
 _LEVELS = ((21, 11), (10, 11), (0, 10))  # (bits below, bits resolved) of the three passes over 32-bit keys
 _CHUNK_BYTES = 32 * 2**20
@@ -38,8 +39,10 @@ def activation_thresholds(
 ) -> NDArray[np.float32]:
     """Per unit, the value that at most ``top_fraction`` of all its activations exceed, over the whole reference set.
 
-    An exact order statistic: three passes over the images resolve 11, 11 and 10 bits of the ordered float32 key, so
-    memory does not grow with the number of images and the result does not depend on chunks or on order.
+    An exact order statistic, so it does not depend on chunks or on order. One pass over the images keeps the top share
+    of each unit. Where that takes more than 256 MiB, three passes resolve 11, 11 and 10 bits of the ordered float32 key
+    instead, and memory does not grow with the number of images. A stream that is seen once:
+    :class:`~tailscope.dissection.streaming_thresholds.ThresholdAccumulator`.
 
     Args:
         activations: (N, U, h, w) floating, finite; read in chunks.
@@ -78,10 +81,10 @@ def activation_thresholds(
     count = images * height * width
     if variant == "corrected":
         rank = count - 1 - upper_rank(count, top_fraction)
-        return _order_statistics(chunks, units, (rank,))[:, 0]
+        return _order_statistics(chunks, units, count, (rank,))[:, 0]
     position = (count - 1) * (1.0 - top_fraction)
     below = math.floor(position)
-    pair = _order_statistics(chunks, units, (below, min(below + 1, count - 1))).astype(np.float64)
+    pair = _order_statistics(chunks, units, count, (below, min(below + 1, count - 1))).astype(np.float64)
     return np.asarray(pair[:, 0] + (pair[:, 1] - pair[:, 0]) * (position - below), dtype=np.float32)
 
 
@@ -137,9 +140,22 @@ def key_values(keys: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def _order_statistics(
+    chunks: Callable[[], Iterator[NDArray[np.float32]]], units: int, count: int, ranks: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """(U, T) values at the ranks, counted from the smallest of ``count``; in one pass where the top share fits."""
+    keep = count - min(ranks)
+    if TopValues.size(units, keep) > MOST_BYTES:
+        return _resolved(chunks, units, ranks)
+    top = TopValues(units, keep)
+    for values in chunks():
+        top.add(values)
+    return np.stack([top.ranked(count - 1 - rank) for rank in ranks], axis=1)
+
+
+def _resolved(
     chunks: Callable[[], Iterator[NDArray[np.float32]]], units: int, ranks: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """(U, T) values at the ranks, counted from the smallest."""
+    """The same in three passes and flat memory: each resolves further bits of the keys at the ranks."""
     prefix = np.zeros((units, len(ranks)), dtype=np.int64)
     remaining = np.tile(np.array(ranks, dtype=np.int64), (units, 1))
     for shift, bits in _LEVELS:
@@ -147,7 +163,7 @@ def _order_statistics(
         for values in chunks():
             if not np.isfinite(values).all():
                 raise InputError("`activations` must be finite; found NaN or infinity: check the network's numbers")
-            add_histogram(values, prefix, shift, bits, histogram)
+            add_histogram(np.require(values, requirements=["C", "W"]), prefix, shift, bits, histogram)
         reached = np.cumsum(histogram, axis=2)
         digit = np.argmax(reached > remaining[..., None], axis=2)
         at_digit = digit[..., None]

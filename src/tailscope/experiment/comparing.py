@@ -12,9 +12,11 @@ from tailscope import __version__
 from tailscope.alignment import VERDICT_COLUMNS, method_verdicts, soundness_verdicts
 from tailscope.core import Progress, digest, write_table
 from tailscope.experiment.attributing import metric_name
+from tailscope.experiment.cause_samples import cause_samples
 from tailscope.experiment.config import CompareSection, ExperimentConfig
 from tailscope.experiment.fitting import test_logits
 from tailscope.experiment.folder import ExperimentFolder, Stage
+from tailscope.experiment.lens_config import DissectionLens
 from tailscope.experiment.lens_samples import alignment_samples, count_samples, crossfit_samples
 from tailscope.experiment.performance_samples import performance_samples
 from tailscope.experiment.shortcut_samples import shortcut_samples
@@ -142,9 +144,19 @@ def all_samples(
     if _asks_for(config, "shortcuts"):
         samples += shortcut_samples(test, grid, folder.table("shortcuts", grid.names))
     if config.lenses.dissection is not None:
-        samples += crossfit_samples(test, grid, folder)
-        samples += count_samples(test, grid, folder.table("dissection", grid.names))
+        samples += _unit_samples(folder, config.lenses.dissection, test, grid)
     return samples
+
+
+def _unit_samples(
+    folder: ExperimentFolder, lens: DissectionLens, test: TestSet, grid: RunGrid
+) -> Iterator[MetricSamples]:
+    """Of the first layer; the others are for the tables."""
+    yield from crossfit_samples(test, grid, folder)
+    table = folder.table("dissection", grid.names)
+    yield from count_samples(test, grid, table[table["layer"] == lens.layers[0]])
+    if lens.causes is not None:
+        yield from cause_samples(test, grid, folder)
 
 
 def estimate_table(samples: list[MetricSamples]) -> pd.DataFrame:

@@ -103,7 +103,8 @@ def _conduct(
         _require_finished(folder, prepared, unfinished, len(runs))
     if unfinished:
         require_sound(config, prepared.data, list(dict.fromkeys(one.arm for one in unfinished)), progress)
-    looking = Looking(folder, prepared, timings, progress)
+    looked = tuple(one for one in runs if one.arm in roles.compared)
+    looking = Looking(folder, prepared, looked, timings, progress)
     looking.at_references()
     for number, one in enumerate(runs, 1):
         progress.say(f"run {number} of {len(runs)}: {one.name}{' (done)' if is_fitted(folder, one) else ''}")

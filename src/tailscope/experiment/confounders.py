@@ -50,7 +50,7 @@ def confounders_of(data: ExperimentData, section: ShortcutSection) -> tuple[str,
     Raises:
         InputError: A name that the data set does not have; lists what there is.
     """
-    masks = tuple(name for name in data.attributes if _is_mask(data, name))
+    masks = extra_masks(data)
     if section.confounders is None:
         return masks + ((OUTSIDE_BODY,) if _shows_air(data) else ())
     known = (*masks, OUTSIDE_BODY)
@@ -60,6 +60,11 @@ def confounders_of(data: ExperimentData, section: ShortcutSection) -> tuple[str,
             f"{nearest(strangers[0], known)}"
         )
     return tuple(dict.fromkeys(section.confounders))
+
+
+def extra_masks(data: ExperimentData) -> tuple[str, ...]:
+    """Names of the extra masks of the data set that stand on an image."""
+    return tuple(name for name in data.attributes if _is_mask(data, name))
 
 
 def found_on_test(data: ExperimentData, name: str, images: int) -> Confounder:

@@ -126,7 +126,7 @@ def _further(prepared: Prepared) -> str:
 def _map_bytes(prepared: Prepared) -> int:
     if "alignment" not in prepared.layers or prepared.config.lenses.alignment is None:
         return 0
-    layer, frame = prepared.layers["alignment"].grid, prepared.data.pixels.shape[1:3]
+    layer, frame = prepared.layers["alignment"][0].grid, prepared.data.pixels.shape[1:3]
     cells = 0
     for method in prepared.config.lenses.alignment.attributions:
         rows, columns = layer if "layer" in ATTRIBUTIONS.settings(method.name) else frame
@@ -141,10 +141,9 @@ def _pairs(data: ExperimentData) -> int:
 
 
 def _activation_bytes(prepared: Prepared) -> int:
-    if "dissection" not in prepared.layers:
-        return 0
-    layer = prepared.layers["dissection"]
-    return 4 * layer.channels * layer.grid[0] * layer.grid[1] * int(prepared.data.rows("test").size)
+    layers = prepared.layers.get("dissection", ())
+    values = sum(layer.channels * layer.grid[0] * layer.grid[1] for layer in layers)
+    return 4 * values * int(prepared.data.rows("test").size)
 
 
 def _size(count: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,10 @@ from tailscope.experiment.provenance import hardware, versions
 from tailscope.experiment.twins import finished_twin
 from tailscope.models import MODELS, Network, read_weights, write_weights
 from tailscope.training import Job, chosen_accelerator, fit, predict_adjusted, remove_state, write_tensors
+from tailscope.training.kept import due_epochs, require_epoch, require_kept
 from tailscope.treatments import AffineLogits
+
+CHECKPOINTS = "checkpoints"  # in the folder of a run: the state of its training, and the epochs that it keeps
 
 _PREDICTED = ("val", "test")
 
@@ -48,10 +52,45 @@ def weights_digest(network: Network) -> str:
 
 def trained_network(folder: ExperimentFolder, config: ExperimentConfig, data: ExperimentData, run: Run) -> Network:
     """The network of a finished run, in eval mode, on the accelerator where there is one."""
+    return _network_of(config, data, run, folder.run(run.name) / "weights.safetensors")
+
+
+def kept_network(
+    folder: ExperimentFolder, config: ExperimentConfig, data: ExperimentData, run: Run, epoch: int
+) -> Network:
+    """The network of a run as it was after an epoch, counted from 1; otherwise as :func:`trained_network`.
+
+    Raises:
+        InputError: The weights of that epoch were not kept.
+    """
+    return _network_of(config, data, run, require_epoch(folder.run(run.name) / CHECKPOINTS, epoch))
+
+
+def _network_of(config: ExperimentConfig, data: ExperimentData, run: Run, weights: Path) -> Network:
     network = fresh_network(config, data, run.seed)
-    network.module.load_state_dict(read_weights(folder.run(run.name) / "weights.safetensors")[0])
+    network.module.load_state_dict(read_weights(weights)[0])
     network.module.to(chosen_accelerator("auto")).to(memory_format=torch.channels_last).eval()
     return network
+
+
+def kept_of(folder: ExperimentFolder, config: ExperimentConfig, run: Run) -> tuple[int, ...]:
+    """The epochs, counted from 1, that a finished run has kept and the configuration asks for."""
+    return due_epochs(config.training.keep_checkpoints, read_record(folder, run)["epochs"], is_over=True)
+
+
+def require_checkpoints(folder: ExperimentFolder, config: ExperimentConfig) -> None:
+    """Refuse to ask for epochs that a finished run of one of the arms has not kept.
+
+    Raises:
+        MismatchError: It would have to be trained again.
+    """
+    if not config.training.keep_checkpoints:
+        return
+    for path in sorted(folder.path.glob("runs/*/run.json")):
+        record = read_json(path)
+        if record["arm"] in config.arms and record["seed"] in config.seeds:
+            kept = path.parent / CHECKPOINTS
+            require_kept(config.training.keep_checkpoints, record["epochs"], path.parent, kept, is_over=True)
 
 
 def make_run(
@@ -77,7 +116,7 @@ def make_run(
     write_table(place / "predictions.parquet", _predictions(run, job, adjustment))
     proof = {"initial_weights": initial, "batch_order": job.order_digest(), **fitted}
     _write_record(folder, config, run, job, {**proof, "adjustment": adjustment and adjustment.as_dict()})
-    remove_state(place / "checkpoints")
+    remove_state(place / CHECKPOINTS)
 
 
 def _trained(
@@ -90,7 +129,7 @@ def _trained(
     total = config.training.epochs * job.rows.size
     with progress.task(f"{run.name}: training", total) as advance:
         state = fit(
-            job, place / "checkpoints", advance, lambda line: progress.say(f"{run.name}: {line}"), audit.after_epoch
+            job, place / CHECKPOINTS, advance, lambda line: progress.say(f"{run.name}: {line}"), audit.after_epoch
         )
     write_json(place / "audit.json", audit.content(planned, state.audit))
     history = pd.DataFrame(state.history).assign(run=run.name, arm=run.arm, seed=run.seed)
@@ -105,9 +144,8 @@ def _adopted(folder: ExperimentFolder, config: ExperimentConfig, job: Job, run: 
     """Take over what the twin's training left; facts for the record."""
     place, source = folder.run(run.name), folder.run(twin.name)
     place.mkdir(parents=True, exist_ok=True)
-    for name in ("weights.safetensors", "treatment.safetensors"):
-        if (source / name).exists():
-            copy_file(source / name, place / name)
+    for path in (*source.glob("*.safetensors"), *(source / CHECKPOINTS).glob("epoch-*.safetensors")):
+        copy_file(path, place / path.relative_to(source))
     audit = read_json(source / "audit.json")
     write_json(
         place / "audit.json",
@@ -164,7 +202,7 @@ def _write_record(
         "treatment": {"name": treatment.name, "settings": treatment.settings},
         "layers": {
             lens: getattr(config.lenses, lens).layer
-            for lens in ("alignment", "dissection")
+            for lens in ("alignment", "dissection", "representation")
             if getattr(config.lenses, lens) is not None
         },
         "lr": job.settings.lr,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -120,12 +120,65 @@ class AlignmentLens(Section):
         return self
 
 
-class DissectionLens(Section):
-    """What single units respond to."""
+class CauseSection(Section):
+    """Does the class depend on its detectors? Each class's ``top`` best units are set to their mean.
 
-    layer: str = "auto"
-    top_fraction: float = Field(0.005, gt=0, lt=0.5)
+    Ranked on one half of the patients and tested on the other, both ways, over ``splits`` splits.
+    """
+
+    top: int = Field(5, ge=1)
+    splits: int = Field(20, ge=1)
+
+
+class PublishedSection(Section):
+    """Concept counts as the paper's program makes them, thresholds per batch included; beside the corrected ones."""
+
     batch_size: int = Field(64, ge=1)
+    quantile: float = Field(0.995, gt=0, lt=1)
+
+
+class _LayeredLens(Section):
+    """A lens that looks at one layer or several: ``auto`` (the last spatial one), a name, or a list of names."""
+
+    layer: str | Annotated[tuple[str, ...], Field(min_length=1)] = "auto"
+    batch_size: int = Field(64, ge=1)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers; the first one is the one whose findings count."""
+        return (self.layer,) if isinstance(self.layer, str) else self.layer
+
+    @model_validator(mode="after")
+    def _each_layer_once(self) -> Self:
+        if repeated := sorted({name for name in self.layers if self.layers.count(name) > 1}):
+            raise ValueError(f"`layer` holds {repeated[0]!r} twice; name each layer once")
+        return self
+
+
+class DissectionLens(_LayeredLens):
+    """What single units respond to, in each of the layers.
+
+    ``derangements`` are behind the test of detectors, ``fractions`` behind the curve; ``confounders`` adds the extra
+    masks of the data set as concepts; ``cards`` is the number of unit cards per class and arm; ``causes`` and
+    ``as_published`` are left out where they are null.
+    """
+
+    top_fraction: float = Field(0.005, gt=0, lt=0.5)
+    derangements: int = Field(1000, ge=100)
+    fractions: tuple[Annotated[float, Field(gt=0, lt=0.5)], ...] = (0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.1)
+    confounders: bool = True
+    cards: int = Field(1, ge=0, le=5)
+    causes: CauseSection | None = CauseSection()
+    as_published: PublishedSection | None = None
+
+
+class RepresentationLens(_LayeredLens):
+    """Did the features change, or only the head? Similarity of the layers between runs, and probes of the features.
+
+    ``minibatch`` images at a time go into the unbiased similarity (CKA).
+    """
+
+    minibatch: int = Field(64, ge=4)
 
 
 class Lenses(Section):
@@ -134,3 +187,4 @@ class Lenses(Section):
     performance: PerformanceLens = PerformanceLens()
     alignment: AlignmentLens | None = AlignmentLens()
     dissection: DissectionLens | None = DissectionLens()
+    representation: RepresentationLens | None = RepresentationLens()

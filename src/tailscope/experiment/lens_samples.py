@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
+from tailscope.dissection import CrossFit
 from tailscope.experiment.attributing import metric_name
 from tailscope.experiment.class_means import with_means
 from tailscope.experiment.folder import ExperimentFolder
-from tailscope.experiment.pair_samples import Found, LensMetric, class_sample, class_samples, missing
+from tailscope.experiment.pair_samples import LensMetric, class_samples
+from tailscope.experiment.record_samples import record_samples
 from tailscope.experiment.saliency import ON_OTHER_CLASSES
 from tailscope.experiment.test_set import RunGrid, TestSet
 from tailscope.experiment.units import read_crossfits
 from tailscope.stats import MetricSamples
 
+_TOO_FEW = "fewer than 7 annotated test patients"
 COUNT_METRICS = ("units_per_100", "components_per_100")
 
 
@@ -55,29 +57,8 @@ def crossfit_samples(test: TestSet, grid: RunGrid, folder: ExperimentFolder) -> 
     """The cross-fitted best ``iou_matched`` minus its null, per class: the primary metric of dissection."""
     metric = LensMetric("dissection", "best_iou_matched", "higher")
     stored = [read_crossfits(folder, name, test.classes) for name in grid.names]
-    cells = []
-    for number, name in enumerate(test.classes):
-        fits = [found[name] for found in stored if name in found]
-        if len(fits) < len(stored):
-            cells.append(
-                class_sample(test, grid, metric, number, missing(test, grid, "fewer than 7 annotated test patients"))
-            )
-            continue
-        rows = fits[0].rows  # the matched set is drawn by image id, so it is the same for all runs
-        chosen = np.zeros(len(test.image_ids), dtype=bool)
-        chosen[rows] = True
-        annotated = chosen & (test.targets[:, number] == 1)
-        draws = test.draw(annotated[:, None])
-        weights = draws.multiplicity[:, rows].astype(np.float64)
-        found = Found(
-            np.array([fit.value for fit in fits]),
-            np.stack([fit.score(weights) for fit in fits]),
-            n=rows.size,
-            patients=test.patients_among(annotated),
-            redrawn=draws.redrawn,
-        )
-        cells.append(class_sample(test, grid, metric, number, found))
-    yield from with_means(cells, len(test.image_ids))
+    # The matched set is drawn by image id, so it is the same for all runs.
+    yield from record_samples(test, grid, metric, stored, CrossFit.score, absent=lambda _: _TOO_FEW)
 
 
 def _with_means(test: TestSet, grid: RunGrid, metric: LensMetric, table: pd.DataFrame) -> Iterator[MetricSamples]:

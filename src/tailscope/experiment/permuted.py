@@ -77,5 +77,7 @@ def permuted_network(
     if is_fitted(place, run):
         remove_state(place.run(run.name) / "checkpoints")  # a kill right after the record leaves it behind
     else:
-        make_run(place, config, changed, run, progress)
+        # Nobody looks at how it came about, so it keeps no epochs.
+        training = replace(config.training, keep_checkpoints=())
+        make_run(place, config.model_copy(update={"training": training}), changed, run, progress)
     return trained_network(place, config, changed, run)

@@ -74,4 +74,5 @@ def identity(config: ExperimentConfig, data: ExperimentData) -> dict[str, Any]:
     model = content["model"]
     if isinstance(model.get("path"), str):
         model = {**model, "path": digest(Path(model["path"]))}  # the weights count, not where they lie
-    return {"data": view, "fingerprint": data.fingerprint, "model": model, "training": content["training"]}
+    training = {key: value for key, value in content["training"].items() if key != "keep_checkpoints"}
+    return {"data": view, "fingerprint": data.fingerprint, "model": model, "training": training}

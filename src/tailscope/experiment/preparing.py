@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,15 +31,16 @@ from tailscope.experiment.annotated import annotated_test_pairs
 from tailscope.experiment.attributing import metric_name
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.confounders import confounders_of
-from tailscope.experiment.fitting import fresh_network
+from tailscope.experiment.fitting import fresh_network, require_checkpoints
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.lens_layers import find_layers, with_layers
 from tailscope.experiment.plan import folder_identity
 from tailscope.experiment.preconditions import treatment_problems
 from tailscope.experiment.provenance import provenance
 from tailscope.experiment.reading import config_yaml
 from tailscope.experiment.roles import roles_of
 from tailscope.experiment.tuning import search_problems
-from tailscope.models import CoarseGridWarning, Layer, Network, find_layer
+from tailscope.models import Layer, Network
 from tailscope.stats import ComparisonSettings
 from tailscope.training import require_score
 
@@ -52,13 +52,13 @@ class Prepared:
     Args:
         config: The configuration; layers of the lenses are names, found in the network.
         data: Images, targets, split.
-        layers: Lens to the layer that it looks at.
+        layers: Lens to the layers that it looks at.
         notes: What the user should know before reading a number, one sentence each.
     """
 
     config: ExperimentConfig
     data: ExperimentData
-    layers: dict[str, Layer]
+    layers: dict[str, tuple[Layer, ...]]
     notes: tuple[str, ...]
 
 
@@ -80,10 +80,11 @@ def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progr
     network = fresh_network(config, data, config.seeds[0])
     _require_counts(config, data, folder, network)
     _require_confounders(config, data)
-    layers, coarse = _find_layers(config, data, network)
+    shape = tuple(network.preprocessing(data.pixels[:1]).shape)
+    layers, coarse = find_layers(config, network, shape)
     grouping = [group_note(data.counts.prevalences)]
     notes = tuple(note for note in (*data.notes, *_cautions(config, data), *grouping, *coarse) if note)
-    return Prepared(_with_layers(config, layers), data, layers, notes)
+    return Prepared(with_layers(config, layers), data, layers, notes)
 
 
 def open_folder(
@@ -110,6 +111,7 @@ def require_same_experiment(prepared: Prepared, asked: ExperimentConfig, folder:
     record = folder.path / "identity.json"
     if record.exists():
         _require_same(read_json(record), folder_identity(asked, prepared.data), folder)
+        require_checkpoints(folder, asked)
 
 
 def class_table(data: ExperimentData) -> pd.DataFrame:
@@ -177,30 +179,6 @@ def _require_confounders(config: ExperimentConfig, data: ExperimentData) -> None
     lens = config.lenses.alignment
     if lens is not None and lens.shortcuts is not None:
         confounders_of(data, lens.shortcuts)
-
-
-def _find_layers(
-    config: ExperimentConfig, data: ExperimentData, network: Network
-) -> tuple[dict[str, Layer], list[str]]:
-    shape = tuple(network.preprocessing(data.pixels[:1]).shape)
-    layers: dict[str, Layer] = {}
-    notes: list[str] = []
-    for name in ("alignment", "dissection"):
-        lens = getattr(config.lenses, name)
-        if lens is None:
-            continue
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", CoarseGridWarning)
-            layers[name] = find_layer(network.module, shape, lens.layer)
-        notes.extend(str(warning.message) for warning in caught if warning.category is CoarseGridWarning)
-    return layers, sorted(set(notes))
-
-
-def _with_layers(config: ExperimentConfig, layers: dict[str, Layer]) -> ExperimentConfig:
-    lenses = {
-        name: getattr(config.lenses, name).model_copy(update={"layer": layer.name}) for name, layer in layers.items()
-    }
-    return config.model_copy(update={"lenses": config.lenses.model_copy(update=lenses)})
 
 
 def _require_same(before: dict[str, object], now: dict[str, object], folder: ExperimentFolder) -> None:

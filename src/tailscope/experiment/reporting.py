@@ -23,12 +23,14 @@ from tailscope.experiment.audit_tables import (
 from tailscope.experiment.comparing import Comparison
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.gallery import gallery_cases
+from tailscope.experiment.plan import planned_runs
 from tailscope.experiment.preparing import Prepared, class_table
 from tailscope.experiment.reading import public_yaml
 from tailscope.experiment.roles import Roles
 from tailscope.experiment.soundness import soundness_values
 from tailscope.experiment.test_set import Grids, RunGrid
-from tailscope.experiment.units import layer_path
+from tailscope.experiment.unit_cards import card_pictures
+from tailscope.experiment.unit_tables import unit_tables
 from tailscope.report import ReportContent
 
 
@@ -39,7 +41,7 @@ def report_content(
     config, data, grid = prepared.config, prepared.data, grids.compared
     classes = class_table(data)
     groups = dict(zip(classes["class"], classes["group"], strict=True))
-    has_units = config.lenses.dissection is not None
+    has_cards = config.lenses.dissection is not None and config.lenses.dissection.cards > 0
     has_maps = config.lenses.alignment is not None
     method = config.lenses.alignment.attributions[0].name if config.lenses.alignment is not None else ""
     return ReportContent(
@@ -73,8 +75,8 @@ def report_content(
         shortcuts=comparison.shortcuts,
         soundness=comparison.soundness,
         stages=_stages(folder, grid, comparison),
-        units=_units(folder, grid, comparison.estimates) if has_units else None,
-        layers=_layers(folder, grid) if has_units else None,
+        **_unit_tables(folder, prepared, grid, groups, comparison.estimates),
+        unit_cards=card_pictures(folder, data, grid) if has_cards else (),
         history=pd.concat([pd.read_parquet(folder.run(run) / "history.parquet") for run in grid.names]),
         audit=audit_table(folder, grids.every),
         gradient_shares=gradient_shares(folder, grid),
@@ -82,6 +84,16 @@ def report_content(
         balance=balance_table(folder, grid),
         gallery=gallery_cases(folder, data, grid, groups, method) if has_maps else (),
     )
+
+
+def _unit_tables(
+    folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, groups: dict[str, str], estimates: pd.DataFrame
+) -> dict[str, pd.DataFrame | None]:
+    lens = prepared.config.lenses.dissection
+    if lens is None:
+        return {}
+    runs = tuple(run for run in planned_runs(prepared.config, prepared.data) if run.name in grid.arm_of)
+    return unit_tables(folder, lens, grid, runs, groups, estimates)
 
 
 def _stages(folder: ExperimentFolder, grid: RunGrid, comparison: Comparison) -> pd.DataFrame | None:
@@ -103,31 +115,6 @@ def _fairness(folder: ExperimentFolder, grid: RunGrid) -> dict[str, Any]:
             for seed in grid.seeds
         }
     return {"fair_comparison": facts}
-
-
-def _units(folder: ExperimentFolder, grid: RunGrid, estimates: pd.DataFrame) -> pd.DataFrame:
-    """One row per class and arm: cross-fitted best unit, fixed-fraction best with its cap, concept counts."""
-    found = estimates[estimates["lens"] == "dissection"]
-    keys = ["class", "arm"]
-    best = found[found["metric"] == "best_iou_matched"].rename(columns={"value": "crossfit"})
-    counts = found[found["metric"] == "units_per_100"].rename(columns={"value": "units_per_100"})
-    table = best.drop(columns=["lens", "metric"]).merge(counts[[*keys, "units_per_100"]], on=keys, how="left")
-    fixed = folder.table("dissection", grid.names)
-    fixed = fixed[fixed["metric"] == "iou"].assign(arm=lambda frame: frame["run"].map(grid.arm_of))
-    per_run = fixed.groupby([*keys, "run"], as_index=False)[["value", "attainable"]].max()
-    per_arm = per_run.groupby(keys, as_index=False)[["value", "attainable"]].mean()
-    names = {"value": "best_iou_fixed", "attainable": "attainable_fixed"}
-    return table.merge(per_arm.rename(columns=names), on=keys, how="left")
-
-
-def _layers(folder: ExperimentFolder, grid: RunGrid) -> pd.DataFrame:
-    records = []
-    for run, arm in grid.arm_of.items():
-        layer = read_json(layer_path(folder, run))
-        facts = {key: layer[key] for key in ("layer", "units", "live", "dead")}
-        records.append({"arm": arm, "grid": "×".join(map(str, layer["grid"])), **facts})
-    frame = pd.DataFrame(records)
-    return frame.groupby(["arm", "layer", "grid"], as_index=False, sort=False)[["units", "live", "dead"]].mean()
 
 
 def _table(path: Path) -> pd.DataFrame | None:

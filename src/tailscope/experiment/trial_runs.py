@@ -26,7 +26,7 @@ def trial_config(config: ExperimentConfig, arm: str, trial: Trial) -> Experiment
         update={
             "treatments": (section.model_copy(update={"label": arm, "lr": trial.lr, **trial.settings}),),
             "seeds": (tune.seed,),
-            "training": replace(config.training, epochs=tune.epochs or config.training.epochs),
+            "training": replace(config.training, epochs=tune.epochs or config.training.epochs, keep_checkpoints=()),
         }
     )
 

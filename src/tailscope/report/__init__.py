@@ -7,6 +7,17 @@ plain numbers and pseudonymised images. Goes out: the page, and the three senten
 
 from tailscope.report.content import GalleryCase, GalleryView, ReportContent
 from tailscope.report.page import render, write_report
+from tailscope.report.representation_tables import RepresentationTables
 from tailscope.report.summary import three_sentences
+from tailscope.report.unit_pictures import UnitCardPicture
 
-__all__ = ["GalleryCase", "GalleryView", "ReportContent", "render", "three_sentences", "write_report"]
+__all__ = [
+    "GalleryCase",
+    "GalleryView",
+    "ReportContent",
+    "RepresentationTables",
+    "UnitCardPicture",
+    "render",
+    "three_sentences",
+    "write_report",
+]

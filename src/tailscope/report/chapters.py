@@ -29,11 +29,14 @@ from tailscope.report.frames import (
     text_of,
 )
 from tailscope.report.numbers import decimal, listed, plural
+from tailscope.report.page_order import PageOrder
+from tailscope.report.representation import representation_blocks
 from tailscope.report.selection import by_class, class_names, ensemble_names
 from tailscope.report.shortcuts import found_shortcuts
 from tailscope.report.soundness import failed_methods
 from tailscope.report.summary import three_sentences, verdict_kind, why_not_compared
 from tailscope.report.treatments import failed_audits
+from tailscope.report.unit_details import unit_details
 from tailscope.report.words import metric_name
 
 Rows = list[dict[str, Any]]
@@ -143,7 +146,7 @@ def units(content: ReportContent) -> Section:
     if not rows:
         why = "no unit was compared with an annotation (no annotations, or the lens was not asked for)"
         blocks: tuple[Block, ...] = (not_shown(why), *([tables.layers(layers)] if layers else []))
-        return Section("units", title, (*blocks, *difference_tables(content, {"dissection", "representation"}, ())))
+        return Section("units", title, (*blocks, *difference_tables(content, {"dissection"}, ())))
     caption = (
         f"How well the best unit of the layer marks each class, beyond its null, per arm{_with_intervals(rows)}. At "
         "the dashed line no unit answers to the class better than to other patients' annotations."
@@ -154,8 +157,17 @@ def units(content: ReportContent) -> Section:
     ]
     found.append(tables.units(rows, is_open=len(rows) <= MOST_OPEN))
     found.extend([tables.layers(layers)] if layers else [not_shown("no layer summary was handed over")])
-    differences = difference_tables(content, {"dissection", "representation"}, ("best_iou_matched",))
+    found.extend(unit_details(content))
+    differences = difference_tables(content, {"dissection"}, ("best_iou_matched",))
     return Section("units", title, (*found, *differences))
+
+
+def representation(content: ReportContent) -> Section:
+    """Did the features change, or only the head?"""
+    order = PageOrder(class_names(content), content.arms)
+    blocks = representation_blocks(content.representation, order)
+    differences = difference_tables(content, {"representation"}, ("probe_auroc",))
+    return Section("representation", "Features or only the head?", (*blocks, *differences))
 
 
 def _with_intervals(rows: Rows) -> str:

@@ -9,6 +9,9 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
+from tailscope.report.representation_tables import RepresentationTables
+from tailscope.report.unit_pictures import UnitCardPicture
+
 
 @dataclass(frozen=True, eq=False)
 class GalleryView:
@@ -87,6 +90,18 @@ class ReportContent:
         units: class, group, arm, crossfit, lo, hi, best_iou_fixed, attainable_fixed, units_per_100, n, patients,
             reason.
         layers: arm, layer, units, dead, live, grid.
+        detectors: run, arm, seed, layer, class (or another concept), group, detectors, position_only, above_rule,
+            reason.
+        unit_layers: run, arm, seed, layer, units, dead, sparse, live, coverage, redundancy, detectors_total.
+        curve: run, arm, layer, class, fraction, best_iou, attainable, above_rule, reason.
+        causes: arm, seed, layer, class, own_drop, other_drop, specificity, random_specificity, over_random, reason.
+        cause_intervals: arm, layer, class, value, lo, hi of over_random.
+        changes: arm, seed, layer, class, detectors_control, detectors_arm, kept, gained, lost, matched_share, reason;
+            rows of control hold it against another seed.
+        unit_cards: Best units of each class in the first seed of each arm.
+        trajectory: run, arm, seed, epoch, class, metric, value, reason, at the kept epochs.
+        first_epochs: arm, class, seeds, found, first, latest, epoch, reason.
+        representation: What is known of the features.
         history: run, arm, seed, epoch, train_loss, val_auroc.
         audit: One row per run: arm, seed, verdict, sentence, problems (a list of check, verdict and sentence of every
             check that did not pass), allowed, weights_from (an arm), images, images_drawn, images_drawn_expected,
@@ -134,6 +149,16 @@ class ReportContent:
     stages: pd.DataFrame | None = None
     units: pd.DataFrame | None = None
     layers: pd.DataFrame | None = None
+    detectors: pd.DataFrame | None = None
+    unit_layers: pd.DataFrame | None = None
+    curve: pd.DataFrame | None = None
+    causes: pd.DataFrame | None = None
+    cause_intervals: pd.DataFrame | None = None
+    changes: pd.DataFrame | None = None
+    unit_cards: tuple[UnitCardPicture, ...] = ()
+    trajectory: pd.DataFrame | None = None
+    first_epochs: pd.DataFrame | None = None
+    representation: RepresentationTables = field(default_factory=RepresentationTables)
     history: pd.DataFrame | None = None
     audit: pd.DataFrame | None = None
     gradient_shares: pd.DataFrame | None = None

@@ -62,6 +62,7 @@ def render(content: ReportContent) -> str:
         shortcuts(content),
         soundness(content),
         chapters.units(content),
+        chapters.representation(content),
         chapters.hidden(content),
         Section("gallery", "Gallery", ()),
         chapters.provenance(content),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,8 +66,11 @@ def load_state(folder: Path, parts: dict[str, Any]) -> TrainingState:
 
 
 def remove_state(folder: Path) -> None:
-    """Delete the state of a finished run, with its folder; its weights stand elsewhere."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Delete the state of a finished run, with its folder unless epochs are kept there; its weights stand elsewhere."""
+    for path in (*folder.glob(_NAME), *folder.glob(".*.partial")):  # a kill amid a write leaves the latter behind
+        path.unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:

@@ -14,11 +14,13 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from tailscope.core import TrainingError, child_seed, class_groups, generator
+from tailscope.models import write_weights
 from tailscope.training.audit import EpochWatch
 from tailscope.training.augmentation import apply_views, draw_views
 from tailscope.training.checkpoint import TrainingState, copy_of, load_state, save_state
 from tailscope.training.devices import chosen_accelerator, chosen_precision, quiet_fabric, reproducible
 from tailscope.training.job import Job
+from tailscope.training.kept import checkpoint_path, due_epochs, require_kept
 from tailscope.training.optimizing import (
     all_losses,
     is_open,
@@ -70,7 +72,8 @@ def fit(
 
     Args:
         job: What to fit.
-        folder: Where the state is kept after each epoch; a state found there is taken up.
+        folder: Where the state is kept after each epoch; a state found there is taken up. The epochs of
+            ``keep_checkpoints`` are kept there as well.
         advance: Called with the number of training images done; images of earlier sessions included.
         tell: Called with one line after each epoch.
         inspect: Called with each epoch, from 0, and what was watched in it; what it returns joins the epoch's audit,
@@ -83,18 +86,22 @@ def fit(
         TrainingError: The loss became non-finite, or no epoch had a finite score.
         DataError: No class can be scored on the validation split.
         InputError: The treatment's last phase would get no epoch, or it needs a linear head and there is none.
+        MismatchError: The state that was found is past an epoch that is to be kept and was not.
     """
     require_score(job.data.targets[job.data.rows("val")])
     with reproducible(), quiet_fabric():
         loop = _Loop(job)
         state = load_state(folder, loop.parts)
+        require_kept(job.settings.keep_checkpoints, state.epoch, folder, folder)
         if advance is not None:
             advance(state.epoch * job.rows.size)
         while state.epoch < job.settings.epochs and not _is_over(state, job):
             loop.one_epoch(state, advance, inspect)
+            loop.keep(folder, state.epoch)  # before the state: a kill in between trains the epoch again, to the same
             save_state(folder, state, loop.parts)
             if tell is not None:
                 tell(_line(state, job))
+        loop.keep(folder, state.epoch, is_over=True)
         loop.close()
         if state.best.epoch < 0:
             raise TrainingError("no epoch gave finite validation scores; lower `training.lr` and run again")
@@ -137,6 +144,11 @@ class _Loop:
             state.best = best
             state.best_weights, state.best_loss = copy_of(self.network), copy_of(self.losses)
         state.epoch += 1
+
+    def keep(self, folder: Path, epoch: int, *, is_over: bool = False) -> None:
+        """Write the weights as they are after an epoch, counted from 1, if they are to be kept."""
+        if epoch in due_epochs(self.job.settings.keep_checkpoints, epoch, is_over=is_over):
+            write_weights(checkpoint_path(folder, epoch), self.network, self.job.network.preprocessing)
 
     def restore(self, state: TrainingState) -> None:
         """Put the selected weights back into the network and the loss."""

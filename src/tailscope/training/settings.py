@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tailscope.core import InputError
+from tailscope.training.kept import keep_problems
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class TrainingSettings:
         precision: ``auto`` is bfloat16 on a CUDA device that has it, and float32 elsewhere.
         early_stop: Stop after so many epochs without a better score; None never stops early.
         augment: See :class:`Augmentation`.
+        keep_checkpoints: Epochs after which the weights are kept, counted from 1 through all phases of a treatment, or
+            ``last``: the last that was trained. No weight depends on them.
     """
 
     epochs: int = 20
@@ -69,6 +72,7 @@ class TrainingSettings:
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     early_stop: int | None = None
     augment: Augmentation = field(default_factory=Augmentation)
+    keep_checkpoints: tuple[int | str, ...] = ()
 
     def __post_init__(self) -> None:
         lowest = (("epochs", 1), ("batch_size", 2), ("early_stop", 1), ("weight_decay", 0))
@@ -81,5 +85,6 @@ class TrainingSettings:
             problems.append(f"`lr` must be above 0; got {self.lr:g}")
         if not 0 <= self.warmup_fraction < 1:
             problems.append(f"`warmup_fraction` must lie in [0, 1); got {self.warmup_fraction:g}")
+        problems += keep_problems(self.keep_checkpoints, self.epochs)
         if problems:
             raise InputError("; ".join(problems))
