@@ -134,7 +134,7 @@ class PublishedSection(Section):
     """Concept counts as the paper's program makes them, thresholds per batch included; beside the corrected ones."""
 
     batch_size: int = Field(64, ge=1)
-    quantile: float = Field(0.995, gt=0, lt=1)
+    quantile: float = Field(0.96, gt=0, lt=1)
 
 
 class _LayeredLens(Section):

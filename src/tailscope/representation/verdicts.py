@@ -13,8 +13,8 @@ NOTHING_CHANGED = "nothing changed"
 UNDECIDED = "undecided"
 PROBE_METRIC, HEAD_METRIC = "probe_auroc", "auroc"
 REPRESENTATION_VERDICT_COLUMNS = (
-    "arm", "class", "group", "verdict", "probe_difference", "probe_lo", "probe_hi", "head_difference", "head_lo",
-    "head_hi", "sentence",
+    "arm", "class", "group", "verdict", "probe_difference", "probe_difference_lo", "probe_difference_hi",
+    "head_difference", "head_difference_lo", "head_difference_hi", "sentence",
 )  # fmt: skip
 _SAME = ("equivalent", "differs, within the margin", "identical by construction")
 _DIFFERS = ("better", "worse")
@@ -136,4 +136,5 @@ def _record(cell: tuple[str, str, str], verdict: str, sentence: str, probe: _Row
 
 
 def _numbers(name: str, row: _Row | None) -> _Row:
-    return {f"{name}_{key}": float("nan") if row is None else row[key] for key in ("difference", "lo", "hi")}
+    names = {"difference": "", "lo": "_lo", "hi": "_hi"}
+    return {f"{name}_difference{end}": float("nan") if row is None else row[key] for key, end in names.items()}

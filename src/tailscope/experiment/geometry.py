@@ -1,0 +1,83 @@
+"""How the classes of one run lie in its features: scatter, angles of the head's rows, effective rank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailscope.core import ExperimentData, class_groups
+from tailscope.experiment.folder import ExperimentFolder, write_evidence
+from tailscope.experiment.plan import Run
+from tailscope.experiment.test_set import RunGrid
+from tailscope.representation import class_angles, class_scatter, effective_rank, mean_differences
+
+GEOMETRY = "geometry"
+EVERY_CLASS = "macro"
+
+
+def write_geometry(
+    folder: ExperimentFolder,
+    run: Run,
+    data: ExperimentData,
+    features: NDArray[np.floating],
+    head: NDArray[np.floating],
+) -> None:
+    """Write the geometry of the classes in the features of the test images.
+
+    ``evidence/geometry`` has a row per class, per group and one for all (``macro``): scatter_ratio (within over
+    between), classifier_cosine (mean cosine of the head's row with the other rows of the row's scope), self_duality and
+    effective_rank (of all features, on the last row alone), reason.
+
+    Args:
+        folder: Where it goes.
+        run: The run.
+        data: The experiment's data.
+        features: (N, D) of the test images.
+        head: (K, D) rows of the head.
+    """
+    rows = data.rows("test")
+    targets, groups = data.targets[rows], class_groups(data.counts.prevalences)
+    scatter = class_scatter(features, targets, data.patient_ids[rows])
+    angles = class_angles(mean_differences(features, targets), head, data.classes, groups)
+    per_class = _classes(angles.row_cosines, scatter.values().ratio.reshape(-1), angles.classes)
+    per_class["reason"] = [
+        one or other for one, other in zip(scatter.reasons, angles.classes["reason"], strict=True)
+    ]
+    rank = effective_rank(features)
+    table = pd.concat([_groups(angles.groups, rank.value), per_class], ignore_index=True)
+    write_evidence(folder.evidence(GEOMETRY, run.name), table.assign(run=run.name))
+
+
+def geometry_table(folder: ExperimentFolder, grid: RunGrid, runs: tuple[Run, ...]) -> pd.DataFrame:
+    """The geometry of all runs, with arm and seed."""
+    known = {run.name: run for run in runs}
+    table = folder.table(GEOMETRY, grid.names)
+    return table.assign(
+        arm=[known[name].arm for name in table["run"]], seed=[known[name].seed for name in table["run"]]
+    )
+
+
+def _classes(cosines: NDArray[np.float64], ratios: NDArray[np.float64], classes: pd.DataFrame) -> pd.DataFrame:
+    others = np.where(np.eye(len(cosines), dtype=bool), np.nan, cosines)
+    known = np.isfinite(others)
+    count = known.sum(axis=1)
+    mean = np.where(count > 0, np.where(known, others, 0).sum(axis=1) / np.maximum(count, 1), np.nan)
+    return classes[["class", "group", "self_duality"]].assign(scatter_ratio=ratios, classifier_cosine=mean)
+
+
+def _groups(groups: pd.DataFrame, rank: float) -> pd.DataFrame:
+    names = [EVERY_CLASS if name == "all" else name for name in groups["group"]]
+    ranks: list[Any] = [rank if name == EVERY_CLASS else np.nan for name in names]
+    return pd.DataFrame(
+        {
+            "class": names,
+            "group": names,
+            "classifier_cosine": groups["row_cosine"].to_numpy(),
+            "self_duality": groups["self_duality"].to_numpy(),
+            "effective_rank": ranks,
+            "reason": groups["reason"].to_numpy(),
+        }
+    )
