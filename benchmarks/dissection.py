@@ -7,7 +7,9 @@ equal: those of the same loop in float64, rounded once to float32, pixel for pix
 least 100 times faster at 2048 × 7 × 7, and at most a tenth of a ResNet-50's own forward pass on the same images.
 
 Printed are wall seconds, the least of some repeats taken in turn with the other sides, and processor seconds, all
-threads together: where others use the machine as well, those tell more.
+threads together: where others use the machine as well, those tell more. OpenMP waits passively
+(``OMP_WAIT_POLICY``): with threads that spin while others hold the cores, the loop in torch takes up to seven times
+as long, and the ratio would say so much about the machine. ``--threads 1`` is the surest comparison.
 
     python benchmarks/dissection.py [--images 96] [--sample 4] [--annotated 2] [--threads 2] [--repeats 5]
 
@@ -17,6 +19,8 @@ threads together: where others use the machine as well, those tell more.
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 import time
 from collections.abc import Callable
 
@@ -149,6 +153,8 @@ def main() -> None:
     for name, number in (("images", 96), ("sample", 4), ("annotated", 2), ("threads", 2), ("repeats", 5)):
         parser.add_argument(f"--{name}", type=int, default=number)
     arguments = parser.parse_args()
+    if "OMP_WAIT_POLICY" not in os.environ:  # read once, when OpenMP is loaded: so start anew
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"OMP_WAIT_POLICY": "passive"})
     torch.set_num_threads(arguments.threads)
     config.NUMBA_NUM_THREADS = arguments.threads
     forward = forward_pass()

@@ -1,18 +1,18 @@
 """What do single units respond to?
 
-Comes in: activations of layers on the test images (array or memory map), labels, patients, expert masks on one grid; for
-the causal check, the network. Goes out: thresholds, exact pixel counts, IoU at a fixed fraction and at the concept's own
-area, detectors with their test, cross-fitted best units, concept counts, unit cards, what a class loses without its
-detectors. May import: core, models.
+Comes in: activations of layers on the test images (array or memory map), labels, patients, expert masks on one grid;
+for the causal check, the network. Goes out: thresholds, exact pixel counts, IoU at a fixed fraction and at the concept's
+own area, detectors with their test, cross-fitted best units, concept counts, unit cards, what a class loses without its
+detectors. May import: core, models, stats.
 """
 
-from tailscope.dissection.ablation import LinearRest, MeanAblation, linear_rest
+from tailscope.dissection.ablation import LinearRest, MeanAblation, ablated_logits, linear_rest, unit_effects
 from tailscope.dissection.cards import CardSettings, UnitCard, best_units, unit_cards
-from tailscope.dissection.causes import CAUSE_METRICS, Causes, CauseSettings
+from tailscope.dissection.causes import CAUSE_METRICS, CauseMetric, CausePlan, Causes, CauseSettings, plan_causes
 from tailscope.dissection.cells import CellGrid, cell_grid
 from tailscope.dissection.concepts import ConceptCounts, concept_counts, mask_shifts
 from tailscope.dissection.counts import DetectorTally, UnitConceptCounts, attainable_iou, unit_concept_counts
-from tailscope.dissection.cross_counts import CrossCounts, cross_counts
+from tailscope.dissection.cross_counts import CrossCounts, cross_counts, row_prefixes
 from tailscope.dissection.crossfit import CrossFit
 from tailscope.dissection.derangement import derangements
 from tailscope.dissection.detectors import deranged_best, detector_p
@@ -31,15 +31,20 @@ from tailscope.dissection.published import (
     published_report,
 )
 from tailscope.dissection.settings import DissectionSettings
+from tailscope.dissection.tables import NOT_ANNOTATED
 from tailscope.dissection.thresholds import Activations, activation_range, activation_thresholds
+from tailscope.dissection.unit_facts import MatchedCounts, UnitSizes
 
 __all__ = [
     "ALL_CLASSES",
     "CAUSE_METRICS",
+    "NOT_ANNOTATED",
     "PUBLISHED_DIFFERENCE",
     "Activations",
     "AnnotatedImages",
     "CardSettings",
+    "CauseMetric",
+    "CausePlan",
     "CauseSettings",
     "Causes",
     "CellGrid",
@@ -51,6 +56,7 @@ __all__ = [
     "Dissection",
     "DissectionSettings",
     "LinearRest",
+    "MatchedCounts",
     "MatchedIoU",
     "MatchedSet",
     "MeanAblation",
@@ -58,6 +64,8 @@ __all__ = [
     "PublishedSettings",
     "UnitCard",
     "UnitConceptCounts",
+    "UnitSizes",
+    "ablated_logits",
     "activation_range",
     "activation_thresholds",
     "attainable_iou",
@@ -74,9 +82,12 @@ __all__ = [
     "linear_rest",
     "mask_shifts",
     "matched_set",
+    "plan_causes",
     "published_class_counts",
     "published_concepts",
     "published_report",
+    "row_prefixes",
     "unit_cards",
     "unit_concept_counts",
+    "unit_effects",
 ]

@@ -206,7 +206,7 @@ def _add_cells(
             elif pixels == area:
                 inside[row, u, m] += count
             elif count > 0:
-                found = 0
+                found = np.int64(0)
                 for y in range(bottom - top):
                     start, end = spans[used + y, 0] + c, spans[used + y, 1] + c
                     found += np.int64(row_sums[b, top + y, end]) - np.int64(row_sums[b, top + y, start])

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tailscope.dissection._cell_kernels import between
 from tailscope.dissection.cells import CellGrid
 
 Box = tuple[int, int, int, int]
@@ -154,7 +155,7 @@ def _draw(plane: NDArray[np.float32], limits: NDArray[np.float32], grid: CellGri
         for y in range(max(grid.row_start[r], box[0]), min(grid.row_start[r + 1], box[1])):
             down = grid.row_share[y]
             for c in range(last + 1):
-                scratch.edges[c] = (1.0 - down) * plane[r, c] + down * plane[below, c]
+                scratch.edges[c] = between(plane[r, c], plane[below, c], down)
             scratch.edges[last + 1] = scratch.edges[last]
             scratch.first[y] = count
             count = _draw_row(scratch.edges, limits, grid, (count, box[2], box[3]), scratch.spans)
@@ -186,7 +187,7 @@ def _draw_row(
             continue
         for x in range(start, end):
             across = grid.column_share[x]
-            if np.float32((1.0 - across) * edges[c] + across * edges[c + 1]) > limits[0]:
+            if np.float32(between(edges[c], edges[c + 1], across)) > limits[0]:
                 count = _extend(spans, (begin, count), x, x + 1)
     return count
 

@@ -217,8 +217,9 @@ def _upsampled(maps: NDArray[np.float32], cells: CellGrid) -> NDArray[np.float32
     down, across = cells.row_share[:, None], cells.column_share
     above, below = _neighbours(cells.row_start)
     left, right = _neighbours(cells.column_start)
-    rows = (1.0 - down) * maps[:, above] + down * maps[:, below]
-    return np.asarray((1.0 - across) * rows[:, :, left] + across * rows[:, :, right], dtype=np.float32)
+    exact = maps.astype(np.float64)
+    rows = exact[:, above] + down * (exact[:, below] - exact[:, above])
+    return np.asarray(rows[:, :, left] + across * (rows[:, :, right] - rows[:, :, left]), dtype=np.float32)
 
 
 def _neighbours(start: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

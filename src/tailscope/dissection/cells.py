@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailscope.core import InputError, resize_bilinear
+from tailscope.dissection._sum_kernels import sum_cells
 
 
 class CellGrid(NamedTuple):
@@ -62,18 +63,9 @@ def cell_sums(masks: NDArray[np.bool_], cells: CellGrid) -> NDArray[np.int32]:
     count, height, width = masks.shape
     sums = np.zeros((count, len(cells.row_start) - 1, len(cells.column_start) - 1), dtype=np.int32)
     used = np.flatnonzero(masks.reshape(count, height * width).any(axis=1))  # most (image, class) pairs have none
-    # Whole numbers up to 2**24 are exact in float32, in any order of adding.
-    kind = np.float32 if height * width <= 2**24 else np.float64
-    rows, columns = _members(cells.row_start, kind), _members(cells.column_start, kind)
-    for one in used:
-        sums[one] = rows @ (masks[one].astype(kind) @ columns.T)
+    ready = np.require(masks, requirements=["C", "W"])  # one kind of array, so one compilation
+    sum_cells(ready, used, cells.row_start, cells.column_start, sums)
     return sums
-
-
-def _members(start: NDArray[np.int64], kind: type[np.floating[Any]]) -> NDArray[np.floating]:
-    """(h, H), 1 where a pixel lies in a cell."""
-    pixels = np.arange(start[-1])
-    return ((pixels >= start[:-1, None]) & (pixels < start[1:, None])).astype(kind)
 
 
 def _axis(source: int, target: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -53,11 +53,12 @@ def device_counts(
     intersection = torch.zeros((maps.shape[1], concepts.shape[1]), dtype=torch.int64, device=maps.device)
     activated = torch.zeros(maps.shape[1], dtype=torch.int64, device=maps.device)
     image, unit = torch.nonzero(planes.amax(dim=(2, 3)) > levels, as_tuple=True)
-    for some in torch.arange(len(image), device=maps.device).split(max(1, block_values // concepts.shape[2])):
-        at, which = image[some], unit[some]
+    step = max(1, block_values // concepts.shape[2])
+    for start in range(0, len(image), step):
+        at, which = image[start : start + step], unit[start : start + step]
         active = (_upsampled(planes[at, which], cells) > levels[which, None, None]).flatten(1)
         activated.index_add_(0, which, active.sum(dim=1))
-        for n in at.unique().tolist():
+        for n in sorted(set(at.tolist())):
             own = at == n
             intersection.index_add_(0, which[own], _overlaps(active[own], concepts[n]))
     return intersection.cpu().numpy(), activated.cpu().numpy(), concepts.sum(dim=(0, 2)).cpu().numpy()

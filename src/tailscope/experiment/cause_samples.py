@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.dissection.causes import CauseMetric, Causes
+from tailscope.dissection import CauseMetric, Causes
 from tailscope.experiment.causes import CAUSES, read_causes
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.pair_samples import LensMetric

@@ -14,12 +14,23 @@ import torch
 from numpy.typing import NDArray
 
 from tailscope.core import ExperimentData, InputError, Progress
-from tailscope.dissection import AnnotatedImages, matched_set
-from tailscope.dissection.ablation import LinearRest, MeanAblation, linear_rest, unit_effects
-from tailscope.dissection.causes import CAUSE_METRICS, CausePlan, Causes, CauseSettings, plan_causes
-from tailscope.dissection.evidence import ClassEvidence
-from tailscope.dissection.tables import NOT_ANNOTATED
-from tailscope.dissection.unit_facts import MatchedCounts, UnitSizes
+from tailscope.dissection import (
+    CAUSE_METRICS,
+    NOT_ANNOTATED,
+    AnnotatedImages,
+    CausePlan,
+    Causes,
+    CauseSettings,
+    ClassEvidence,
+    LinearRest,
+    MatchedCounts,
+    MeanAblation,
+    UnitSizes,
+    linear_rest,
+    matched_set,
+    plan_causes,
+    unit_effects,
+)
 from tailscope.experiment.class_records import read_class_records, write_class_records
 from tailscope.experiment.fitting import test_logits
 from tailscope.experiment.folder import ExperimentFolder, write_evidence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,22 +13,23 @@ from tailscope import __version__
 from tailscope.alignment import VERDICT_COLUMNS, method_verdicts, soundness_verdicts
 from tailscope.core import Progress, digest, write_table
 from tailscope.experiment.attributing import metric_name
-from tailscope.experiment.cause_samples import cause_samples
+from tailscope.experiment.causes import causes_path
 from tailscope.experiment.config import CompareSection, ExperimentConfig
-from tailscope.experiment.fitting import test_logits
+from tailscope.experiment.feature_tables import feature_tables
+from tailscope.experiment.features import features_path, head_path, why_no_features
 from tailscope.experiment.folder import ExperimentFolder, Stage
-from tailscope.experiment.lens_config import DissectionLens
-from tailscope.experiment.lens_samples import alignment_samples, count_samples, crossfit_samples
-from tailscope.experiment.performance_samples import performance_samples
-from tailscope.experiment.shortcut_samples import shortcut_samples
+from tailscope.experiment.gathering import all_samples
+from tailscope.experiment.preparing import Prepared
 from tailscope.experiment.shortcut_table import COLUMNS as SHORTCUT_COLUMNS
 from tailscope.experiment.shortcut_table import shortcut_table
+from tailscope.experiment.similarity import grams_path
 from tailscope.experiment.soundness import soundness_values
 from tailscope.experiment.test_set import Grids, RunGrid, TestSet
 from tailscope.experiment.units import crossfit_path
 from tailscope.stats import ComparisonSettings, MetricSamples, arm_estimate, compare, hidden_differences
 
 IDENTICAL = "identical by construction"
+_LENSES = ("alignment", "dissection", "representation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,9 @@ class Comparison:
         estimates: One row per lens metric, class and arm: value with its 95 % interval.
         shortcuts: One row per class, confounder and arm; empty without the audit.
         soundness: One row per attribution method, arm and check; empty without the checks.
+        similarity: One row per layer and pair of runs; this and the next two are empty without the lens.
+        relative: One row per layer and arm: similarity with control, beside that of two controls.
+        swaps: One row per arm, seed, class and combination of features and head.
     """
 
     findings: pd.DataFrame
@@ -47,6 +52,9 @@ class Comparison:
     estimates: pd.DataFrame
     shortcuts: pd.DataFrame
     soundness: pd.DataFrame
+    similarity: pd.DataFrame
+    relative: pd.DataFrame
+    swaps: pd.DataFrame
 
 
 _TABLES = {
@@ -55,6 +63,9 @@ _TABLES = {
     "estimates": "estimates",
     "shortcuts": "shortcuts",
     "soundness": "soundness",
+    "similarity": "similarity",
+    "relative": "relative_similarity",
+    "swaps": "head_swaps",
 }
 
 
@@ -64,15 +75,16 @@ def comparison_settings(section: CompareSection) -> ComparisonSettings:
 
 
 def compare_runs(
-    folder: ExperimentFolder, config: ExperimentConfig, test: TestSet, grids: Grids, progress: Progress
+    folder: ExperimentFolder, prepared: Prepared, test: TestSet, grids: Grids, progress: Progress
 ) -> Comparison:
     """Compare all runs and write the tables of the comparison: ``findings.parquet`` and those beside it."""
+    config = prepared.config
     paths = {name: folder.path / f"{file}.parquet" for name, file in _TABLES.items()}
     stage = Stage.of(folder.path / "findings.stage.json", tuple(paths.values()), _inputs(folder, config, grids))
     if stage.is_done:
         return Comparison(**{name: pd.read_parquet(path) for name, path in paths.items()})
     progress.say(f"comparing {len(grids.compared.arms)} arms over {len(config.seeds)} seeds")
-    samples = all_samples(folder, config, test, grids.compared)
+    samples = all_samples(folder, prepared, test, grids.compared)
     settings = comparison_settings(config.compare)
     findings = compare([_without(cell, grids.outside) for cell in samples], settings)
     soundness = _soundness(folder, config, grids.compared)
@@ -80,7 +92,8 @@ def compare_runs(
     findings = pd.concat([findings, *_outside_families(samples, grids.outside, settings)], ignore_index=True)
     estimates = pd.concat([estimate_table(samples), _plain_estimates(folder, grids.every, test)], ignore_index=True)
     shortcuts = _shortcuts(folder, config, grids.compared, samples, settings)
-    found = Comparison(findings, hidden, estimates, shortcuts, soundness)
+    features = feature_tables(folder, prepared, test, grids.compared)
+    found = Comparison(findings, hidden, estimates, shortcuts, soundness, *features)
     for name, path in paths.items():
         write_table(path, getattr(found, name))
     stage.finish()
@@ -133,32 +146,6 @@ def _outside_families(
         yield found.assign(p_adjusted=np.nan, verdict=IDENTICAL, reason=why, primary=False)
 
 
-def all_samples(
-    folder: ExperimentFolder, config: ExperimentConfig, test: TestSet, grid: RunGrid
-) -> list[MetricSamples]:
-    """The values of every lens, read from predictions and evidence alone."""
-    logits = np.stack([test_logits(folder, run, test.classes) for run in grid.names])
-    samples = list(performance_samples(test, grid, logits))
-    if config.lenses.alignment is not None:
-        samples += alignment_samples(test, grid, folder.table("alignment", grid.names))
-    if _asks_for(config, "shortcuts"):
-        samples += shortcut_samples(test, grid, folder.table("shortcuts", grid.names))
-    if config.lenses.dissection is not None:
-        samples += _unit_samples(folder, config.lenses.dissection, test, grid)
-    return samples
-
-
-def _unit_samples(
-    folder: ExperimentFolder, lens: DissectionLens, test: TestSet, grid: RunGrid
-) -> Iterator[MetricSamples]:
-    """Of the first layer; the others are for the tables."""
-    yield from crossfit_samples(test, grid, folder)
-    table = folder.table("dissection", grid.names)
-    yield from count_samples(test, grid, table[table["layer"] == lens.layers[0]])
-    if lens.causes is not None:
-        yield from cause_samples(test, grid, folder)
-
-
 def estimate_table(samples: list[MetricSamples]) -> pd.DataFrame:
     """Value and 95 % interval of every arm."""
     records = []
@@ -189,7 +176,7 @@ def _plain_estimates(folder: ExperimentFolder, grid: RunGrid, test: TestSet) -> 
 
 def _inputs(folder: ExperimentFolder, config: ExperimentConfig, grids: Grids) -> dict[str, object]:
     grid = grids.compared
-    asked = [name for name in ("alignment", "dissection") if getattr(config.lenses, name) is not None]
+    asked = [name for name in _LENSES if getattr(config.lenses, name) is not None]
     lenses = ["performance", *asked]
     files = [folder.evidence(lens, run) for lens in lenses for run in grid.names]
     files += [folder.evidence("shortcuts", run) for run in grid.names if _asks_for(config, "shortcuts")]
@@ -197,6 +184,10 @@ def _inputs(folder: ExperimentFolder, config: ExperimentConfig, grids: Grids) ->
     files += [folder.run(run) / "predictions.parquet" for run in grids.every.names]
     if config.lenses.dissection is not None:
         files += [crossfit_path(folder, run) for run in grid.names]
+        if config.lenses.dissection.causes is not None:
+            files += [causes_path(folder, run) for run in grid.names]
+    if config.lenses.representation is not None:
+        files += [path for run in grid.names for path in _feature_files(folder, run)]
     return {
         "version": __version__,
         "arms": grid.arms,
@@ -207,3 +198,9 @@ def _inputs(folder: ExperimentFolder, config: ExperimentConfig, grids: Grids) ->
         "compare": config.compare.model_dump(),
         "files": [digest(path) for path in files],
     }
+
+
+def _feature_files(folder: ExperimentFolder, run: str) -> list[Path]:
+    """What similarity and swaps read of a run."""
+    files = [head_path(folder, run), grams_path(folder, run)]
+    return files if why_no_features(folder, run) else [*files, features_path(folder, run, "test")]

@@ -117,7 +117,7 @@ def _conduct(
     grids = Grids.of(runs, roles, config.seeds)
     test = TestSet.of(prepared.data, config.compare.resamples, config.compare.seed)
     with timings.stage("comparison"):
-        comparison = compare_runs(folder, prepared.config, test, grids, progress)
+        comparison = compare_runs(folder, prepared, test, grids, progress)
         compare_ensembles(folder, config, test, grids.every)
     with timings.stage("report"):
         return _report(folder, prepared, grids, roles, comparison)

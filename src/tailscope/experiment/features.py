@@ -120,12 +120,12 @@ class _HeadInput:
         given, logits = found._asked(np.arange(min(2, len(data.pixels))))
         if given.ndim != 2:
             raise InputError(
-                f"the head {name!r} must be given one vector per image (N, D); it is given {tuple(given.shape)}: choose "
-                "a model that pools before its head"
+                f"the head {name!r} must be given one vector per image (N, D); it is given {tuple(given.shape)}: "
+                "choose a model that pools before its head"
             )
         with torch.no_grad():
             expected = layer(given)
-        if not torch.allclose(expected, logits, rtol=1e-3, atol=1e-3):
+        if not torch.allclose(expected, logits, rtol=1e-3, atol=1e-3, equal_nan=True):
             raise InputError(
                 f"the logits must be what the head {name!r} gives; the network changes them behind it: choose a model "
                 "that ends with its head"

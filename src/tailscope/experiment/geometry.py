@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tailscope.core import ExperimentData, class_groups
+from tailscope.experiment.features import read_features, read_head, why_no_features
 from tailscope.experiment.folder import ExperimentFolder, write_evidence
 from tailscope.experiment.plan import Run
 from tailscope.experiment.test_set import RunGrid
@@ -18,13 +19,7 @@ GEOMETRY = "geometry"
 EVERY_CLASS = "macro"
 
 
-def write_geometry(
-    folder: ExperimentFolder,
-    run: Run,
-    data: ExperimentData,
-    features: NDArray[np.floating],
-    head: NDArray[np.floating],
-) -> None:
+def write_geometry(folder: ExperimentFolder, run: Run, data: ExperimentData) -> None:
     """Write the geometry of the classes in the features of the test images.
 
     ``evidence/geometry`` has a row per class, per group and one for all (``macro``): scatter_ratio (within over
@@ -32,23 +27,29 @@ def write_geometry(
     effective_rank (of all features, on the last row alone), reason.
 
     Args:
-        folder: Where it goes.
-        run: The run.
+        folder: Where the features lie, and the table goes.
+        run: The run; :func:`~tailscope.experiment.features.write_features` comes before.
         data: The experiment's data.
-        features: (N, D) of the test images.
-        head: (K, D) rows of the head.
     """
+    if reason := why_no_features(folder, run.name):
+        write_evidence(folder.evidence(GEOMETRY, run.name), _missing(data, reason).assign(run=run.name))
+        return
+    features, head = read_features(folder, run.name, "test", data).features, read_head(folder, run.name).weight
     rows = data.rows("test")
     targets, groups = data.targets[rows], class_groups(data.counts.prevalences)
     scatter = class_scatter(features, targets, data.patient_ids[rows])
     angles = class_angles(mean_differences(features, targets), head, data.classes, groups)
     per_class = _classes(angles.row_cosines, scatter.values().ratio.reshape(-1), angles.classes)
-    per_class["reason"] = [
-        one or other for one, other in zip(scatter.reasons, angles.classes["reason"], strict=True)
-    ]
+    per_class["reason"] = [one or other for one, other in zip(scatter.reasons, angles.classes["reason"], strict=True)]
     rank = effective_rank(features)
     table = pd.concat([_groups(angles.groups, rank.value), per_class], ignore_index=True)
     write_evidence(folder.evidence(GEOMETRY, run.name), table.assign(run=run.name))
+
+
+def _missing(data: ExperimentData, reason: str) -> pd.DataFrame:
+    """No number of any class, for this reason."""
+    table = pd.DataFrame({"class": data.classes, "group": class_groups(data.counts.prevalences), "reason": reason})
+    return table.assign(scatter_ratio=np.nan, classifier_cosine=np.nan, self_duality=np.nan, effective_rank=np.nan)
 
 
 def geometry_table(folder: ExperimentFolder, grid: RunGrid, runs: tuple[Run, ...]) -> pd.DataFrame:

@@ -41,7 +41,8 @@ def look_at_probes(folder: ExperimentFolder, run: Run, data: ExperimentData, pro
     content: dict[str, Any] = {"reason": reason, "classes": {}}
     if not reason:
         progress.say(f"{run.name}: fitting probes")
-        probes = fit_probes(*(read_features(folder, run.name, split, data) for split in ("train", "val")))
+        train, val = (read_features(folder, run.name, split, data) for split in ("train", "val"))
+        probes = fit_probes(train, val)
         # Single precision drops the digits in which numbers of threads may differ.
         scores = probes.scores(read_features(folder, run.name, "test", data).features).astype(np.float32)
         reasons = list(probes.reasons)

@@ -21,17 +21,19 @@ from tailscope.experiment.audit_tables import (
     trained_with,
 )
 from tailscope.experiment.comparing import Comparison
+from tailscope.experiment.feature_tables import representation_tables
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.gallery import gallery_cases
-from tailscope.experiment.plan import planned_runs
+from tailscope.experiment.plan import Run, planned_runs
 from tailscope.experiment.preparing import Prepared, class_table
 from tailscope.experiment.reading import public_yaml
 from tailscope.experiment.roles import Roles
 from tailscope.experiment.soundness import soundness_values
 from tailscope.experiment.test_set import Grids, RunGrid
+from tailscope.experiment.trajectory import first_epochs, trajectory_table
 from tailscope.experiment.unit_cards import card_pictures
 from tailscope.experiment.unit_tables import unit_tables
-from tailscope.report import ReportContent
+from tailscope.report import ReportContent, RepresentationTables
 
 
 def report_content(
@@ -77,6 +79,7 @@ def report_content(
         stages=_stages(folder, grid, comparison),
         **_unit_tables(folder, prepared, grid, groups, comparison.estimates),
         unit_cards=card_pictures(folder, data, grid) if has_cards else (),
+        representation=_representation(folder, prepared, grid, comparison),
         history=pd.concat([pd.read_parquet(folder.run(run) / "history.parquet") for run in grid.names]),
         audit=audit_table(folder, grids.every),
         gradient_shares=gradient_shares(folder, grid),
@@ -92,8 +95,26 @@ def _unit_tables(
     lens = prepared.config.lenses.dissection
     if lens is None:
         return {}
-    runs = tuple(run for run in planned_runs(prepared.config, prepared.data) if run.name in grid.arm_of)
-    return unit_tables(folder, lens, grid, runs, groups, estimates)
+    runs = _runs(prepared, grid)
+    tables = unit_tables(folder, lens, grid, runs, groups, estimates)
+    if not prepared.config.training.keep_checkpoints:
+        return tables
+    trajectory = trajectory_table(folder, runs)
+    return {**tables, "trajectory": trajectory, "first_epochs": first_epochs(trajectory)}
+
+
+def _representation(
+    folder: ExperimentFolder, prepared: Prepared, grid: RunGrid, comparison: Comparison
+) -> RepresentationTables:
+    if prepared.config.lenses.representation is None:
+        return RepresentationTables()
+    compared = comparison.findings, comparison.estimates
+    features = comparison.similarity, comparison.relative, comparison.swaps
+    return representation_tables(folder, grid, _runs(prepared, grid), compared, features)
+
+
+def _runs(prepared: Prepared, grid: RunGrid) -> tuple[Run, ...]:
+    return tuple(run for run in planned_runs(prepared.config, prepared.data) if run.name in grid.arm_of)
 
 
 def _stages(folder: ExperimentFolder, grid: RunGrid, comparison: Comparison) -> pd.DataFrame | None:

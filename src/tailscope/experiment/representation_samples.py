@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from tailscope.core import ExperimentData
 from tailscope.experiment.features import read_features, read_head, why_no_features
@@ -37,7 +36,9 @@ def probe_samples(test: TestSet, grid: RunGrid, table: pd.DataFrame) -> Iterator
     table = table[table["metric"] == "probe_logit"]
     parts = dict(iter(table.groupby("run")))
     wide = [
-        parts[run].pivot(index="image_id", columns="class", values="value").loc[test.image_ids, list(test.classes)]
+        parts[run]
+        .pivot(index="image_id", columns="class", values="value")
+        .loc[test.image_ids.tolist()][list(test.classes)]
         for run in grid.names
     ]
     scores = np.stack([part.to_numpy(dtype=np.float64) for part in wide])
@@ -53,12 +54,12 @@ def swap_samples(
     ``auroc_with_control_head``: control's head on the arm's features; its difference from control is what the features
     alone do. ``auroc_with_control_features``: the arm's head on control's features; what the head alone does.
     """
-    swaps = list(_swaps(folder, data, grid))
-    count, reason = len(test.classes), _why_not(folder, grid)
-    nothing = np.full((len(grid.names), len(test.image_ids), count), np.nan)
-    for metric, (row, column) in zip(_SWAPPED, ((1, 0), (0, 1)), strict=True):
-        scores = nothing if reason else np.stack([swap.logits[row, column] for swap in swaps])
-        yield from score_samples(test, grid, metric, scores, [reason] * count)
+    reason = _why_not(folder, grid)
+    scores = np.full((len(grid.names), 2, len(test.image_ids), len(test.classes)), np.nan)
+    for number, swap in enumerate(() if reason else _swaps(folder, data, grid)):
+        scores[number] = swap.logits[1, 0], swap.logits[0, 1]
+    for number, metric in enumerate(_SWAPPED):
+        yield from score_samples(test, grid, metric, scores[:, number], [reason] * len(test.classes))
 
 
 def swap_table(folder: ExperimentFolder, data: ExperimentData, test: TestSet, grid: RunGrid) -> pd.DataFrame:
@@ -113,5 +114,4 @@ def _swaps(folder: ExperimentFolder, data: ExperimentData, grid: RunGrid) -> Ite
 
 
 def _halves(folder: ExperimentFolder, data: ExperimentData, run: str) -> Halves:
-    features: NDArray[np.floating] = read_features(folder, run, "test", data).features
-    return Halves(features, read_head(folder, run))
+    return Halves(read_features(folder, run, "test", data).features, read_head(folder, run))

@@ -15,16 +15,20 @@ from tailscope.experiment.annotated import AnnotatedPairs
 from tailscope.experiment.causes import CAUSES, SeenLayer, causes_path, measure_causes
 from tailscope.experiment.changes import CHANGES, Partner, measure_changes, partner_of
 from tailscope.experiment.concept_images import concept_images
+from tailscope.experiment.features import head_path, write_features
 from tailscope.experiment.fitting import kept_of, trained_network
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.geometry import write_geometry
 from tailscope.experiment.kept_evidence import KeptEvidence
 from tailscope.experiment.layer_store import LayerStore
-from tailscope.experiment.lens_config import AlignmentLens, DissectionLens
+from tailscope.experiment.lens_config import AlignmentLens, DissectionLens, RepresentationLens
 from tailscope.experiment.permuted import permuted_network, permuted_run, wants_permuted
 from tailscope.experiment.plan import Run
 from tailscope.experiment.preparing import Prepared
+from tailscope.experiment.probing import REPRESENTATION, look_at_probes, probes_path
 from tailscope.experiment.saliency import LOCALIZATION, look_at_alignment, maps_path
 from tailscope.experiment.shortcuts import look_at_shortcuts
+from tailscope.experiment.similarity import grams_path, write_grams
 from tailscope.experiment.soundness import Examined, measure_soundness
 from tailscope.experiment.trajectory import TRAJECTORY, measure_trajectory
 from tailscope.experiment.unit_cards import CARDS, regions_path, write_cards
@@ -80,6 +84,8 @@ class RunLenses:
             yield from self._alignment(lenses.alignment)
         if lenses.dissection is not None:
             yield from self._dissection(lenses.dissection)
+        if lenses.representation is not None:
+            yield self._representation(lenses.representation)
         if self.prepared.config.training.keep_checkpoints:
             yield self._trajectory()
 
@@ -162,7 +168,9 @@ class RunLenses:
     @cached_property
     def _store(self) -> LayerStore:
         config, data = self.prepared.config, self.prepared.data
-        layers = {layer.name: layer for layer in self.prepared.layers.get("dissection", ())}
+        found = self.prepared.layers
+        asked = (*found.get("dissection", ()), *found.get("representation", ()))
+        layers = {layer.name: layer for layer in asked}
         batch = 64 if config.lenses.dissection is None else config.lenses.dissection.batch_size
         seen = Pass(self.network, tuple(layers.values()), data.pixels, data.rows("test"), batch)
         inputs = digest(self._weights, data.fingerprint)
@@ -211,6 +219,20 @@ class RunLenses:
         other = Partner(partner, self._network_of(partner))
         seen = (layer, self._store.activations[layer.name])
         measure_changes(self.folder, self.run, other, self.prepared.data, seen, self.progress)
+
+    def _representation(self, lens: RepresentationLens) -> Work:
+        folder, name = self.folder, self.run.name
+        outputs = (head_path(folder, name), probes_path(folder, name), grams_path(folder, name))
+        do = partial(self._look_at_features, lens)
+        return Work(REPRESENTATION, self._weights, lens.model_dump(), do, outputs)
+
+    def _look_at_features(self, lens: RepresentationLens) -> None:
+        folder, run, data = self.folder, self.run, self.prepared.data
+        write_features(folder, run, self.network, data, lens.batch_size, self.progress)
+        look_at_probes(folder, run, data, self.progress)
+        activations = {layer: self._store.activations[layer] for layer in lens.layers}
+        write_grams(grams_path(folder, run.name), data, activations, lens.minibatch)
+        write_geometry(folder, run, data)
 
     def _trajectory(self) -> Work:
         config = self.prepared.config

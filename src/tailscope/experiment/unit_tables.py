@@ -64,7 +64,7 @@ def unit_tables(
         "layers": _layers(summaries),
         "detectors": pd.DataFrame(list(_detectors(summaries, groups))),
         "unit_layers": pd.DataFrame([{key: row[key] for key in _SUMMARY} for row in summaries]),
-        "curve": curves.assign(arm=curves["run"].map(grid.arm_of)),
+        "curve": curves.rename(columns={"best": "best_iou"}).assign(arm=curves["run"].map(grid.arm_of)),
         "causes": _causes(folder, grid, known) if lens.causes is not None else None,
         "cause_intervals": _cause_intervals(estimates, lens.layers[0]),
         "changes": _changes(folder, grid, known),

@@ -33,23 +33,49 @@ from tailscope.representation.geometry import (
     resampled_mean_cosine,
 )
 from tailscope.representation.matching import UNMATCHED, MatchingNull, UnitMatch, match_units, matching_null
+from tailscope.representation.probes import RIDGES, LabelledFeatures, Probes, fit_probes
 from tailscope.representation.relative_cka import RELATIVE_CKA_COLUMNS, relative_cka
 from tailscope.representation.scatter import ClassScatter, ScatterValues, class_scatter
+from tailscope.representation.swapping import Halves, Head, Swap, SwapEffects, swap_effects
+from tailscope.representation.verdicts import (
+    FEATURES_CHANGED,
+    HEAD_METRIC,
+    NOTHING_CHANGED,
+    ONLY_THE_HEAD,
+    PROBE_METRIC,
+    REPRESENTATION_VERDICT_COLUMNS,
+    UNDECIDED,
+    representation_verdicts,
+)
 
 __all__ = [
     "CHANGED_CLASS_COLUMNS",
     "CHANGED_UNIT_COLUMNS",
     "CONSTANT",
+    "FEATURES_CHANGED",
+    "HEAD_METRIC",
     "LEAST_IMAGES",
+    "NOTHING_CHANGED",
     "NOT_TESTED",
+    "ONLY_THE_HEAD",
+    "PROBE_METRIC",
     "RELATIVE_CKA_COLUMNS",
+    "REPRESENTATION_VERDICT_COLUMNS",
+    "RIDGES",
+    "UNDECIDED",
     "UNMATCHED",
     "CkaMatrix",
     "ClassAngles",
     "ClassScatter",
     "ConceptChanges",
+    "Halves",
+    "Head",
+    "LabelledFeatures",
     "MatchingNull",
+    "Probes",
     "ScatterValues",
+    "Swap",
+    "SwapEffects",
     "UnitMatch",
     "activation_correlation",
     "centred_grams",
@@ -59,6 +85,7 @@ __all__ = [
     "concept_changes",
     "cosines",
     "effective_rank",
+    "fit_probes",
     "group_cosine",
     "hsic1",
     "match_units",
@@ -67,5 +94,7 @@ __all__ = [
     "minibatch_cka",
     "minibatches",
     "relative_cka",
+    "representation_verdicts",
     "resampled_mean_cosine",
+    "swap_effects",
 ]

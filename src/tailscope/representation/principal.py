@@ -103,7 +103,7 @@ class PrincipalFeatures:
 
     def values(self, weights: Floats) -> Floats:
         """(N, K) values of linear functions, (R + 1, K) weights with the intercept last."""
-        return np.concatenate([block @ weights[:-1] for block in self._rotated_blocks()]) + weights[-1]
+        return np.asarray(np.concatenate([block @ weights[:-1] for block in self._rotated_blocks()]) + weights[-1])
 
     def sums(self, residuals: Floats) -> Floats:
         """(R + 1, K) the transpose of :meth:`values`: sums over the images of (N, K) residuals times coordinates."""

@@ -134,7 +134,7 @@ class ComparisonSettings:
     lens_margin: float = 0.02
     ratio_limits: tuple[float, float] = (0.80, 1.25)
     alpha: float = 0.05
-    primary: tuple[str, ...] = ("mass_inside", "best_iou_matched")
+    primary: tuple[str, ...] = ("mass_inside", "best_iou_matched", "probe_auroc")
     performance: tuple[str, ...] = ("auroc", "average_precision")
     ratio_metrics: tuple[str, ...] = ("average_precision",)
     min_seeds: int = 3
