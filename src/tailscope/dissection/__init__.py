@@ -1,7 +1,7 @@
 """What do single units respond to?
 
 Comes in: activations of layers on the test images (array or memory map), labels, patients, expert masks on one grid;
-for the causal check, the network. Goes out: thresholds, exact pixel counts, IoU at a fixed fraction and at the concept's
+for the causal check, the network. Goes out: thresholds, exact pixel counts, IoU at a fixed fraction and at a concept's
 own area, detectors with their test, cross-fitted best units, concept counts, unit cards, what a class loses without its
 detectors. May import: core, models, stats.
 """

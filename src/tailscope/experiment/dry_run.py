@@ -112,7 +112,7 @@ def _needs(prepared: Prepared) -> tuple[tuple[str, str], ...]:
         ("network", f"{sum(p.numel() for p in network.module.parameters()):,} parameters"),
         ("steps per run", f"{steps:,} of {config.training.batch_size} images"),
         ("disk: decoded pixels", _size(data.pixels.nbytes)),
-        ("disk: weights and maps", _size(runs * (weights + _map_bytes(prepared)))),
+        ("disk: weights and maps", _size(runs * (weights * (1 + _kept(prepared)) + _map_bytes(prepared)))),
         ("disk: scratch, deleted after each run", _size(_activation_bytes(prepared))),
         ("memory: network and optimiser", _size(_ADAM_COPIES * weights)),
         ("memory: one batch of pixels", _size(4 * config.training.batch_size * int(np.prod(data.pixels.shape[1:])))),
@@ -121,6 +121,11 @@ def _needs(prepared: Prepared) -> tuple[tuple[str, str], ...]:
 
 def _further(prepared: Prepared) -> str:
     return ", and one training on permuted labels" if wants_permuted(prepared.config, prepared.data) else ""
+
+
+def _kept(prepared: Prepared) -> int:
+    """Epochs of a run whose weights are kept."""
+    return len(prepared.config.training.keep_checkpoints)
 
 
 def _map_bytes(prepared: Prepared) -> int:

@@ -10,12 +10,12 @@ from typing import Any
 
 from tailscope.core import Progress, digest
 from tailscope.dissection import AnnotatedImages, CauseSettings
-from tailscope.experiment.activations import Pass
+from tailscope.experiment.activations import Pass, remove_activations
 from tailscope.experiment.annotated import AnnotatedPairs
 from tailscope.experiment.causes import CAUSES, SeenLayer, causes_path, measure_causes
 from tailscope.experiment.changes import CHANGES, Partner, measure_changes, partner_of
 from tailscope.experiment.concept_images import concept_images
-from tailscope.experiment.features import head_path, write_features
+from tailscope.experiment.features import features_path, head_path, write_features
 from tailscope.experiment.fitting import kept_of, trained_network
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.geometry import write_geometry
@@ -230,6 +230,8 @@ class RunLenses:
         folder, run, data = self.folder, self.run, self.prepared.data
         write_features(folder, run, self.network, data, lens.batch_size, self.progress)
         look_at_probes(folder, run, data, self.progress)
+        # Only the probes read these; of a large data set they would fill the disk.
+        remove_activations([features_path(folder, run.name, split) for split in ("train", "val")])
         activations = {layer: self._store.activations[layer] for layer in lens.layers}
         write_grams(grams_path(folder, run.name), data, activations, lens.minibatch)
         write_geometry(folder, run, data)

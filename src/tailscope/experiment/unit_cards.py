@@ -89,7 +89,8 @@ def card_pictures(folder: ExperimentFolder, data: ExperimentData, grid: RunGrid)
         table = pd.read_parquet(folder.evidence(CARDS, run))
         with np.load(regions_path(folder, run), allow_pickle=False) as stored:
             concepts = _concepts(folder, run)
-            for (name, unit), part in table.groupby(["class", "unit"], sort=False):
+            for key, part in table.groupby(["class", "unit"], sort=False):
+                name, unit = str(key[0]), int(str(key[1]))
                 rows = [row_of[str(image)] for image in part.sort_values("rank")["image_id"]]
                 kept = {end: stored[f"{concepts.index(name)}-{unit}.{end}"] for end in ("regions", "weights", "ious")}
                 pictures.append(
