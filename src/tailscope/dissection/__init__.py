@@ -31,6 +31,7 @@ from tailscope.dissection.published import (
     published_report,
 )
 from tailscope.dissection.settings import DissectionSettings
+from tailscope.dissection.streaming_thresholds import ThresholdAccumulator, Thresholds
 from tailscope.dissection.tables import NOT_ANNOTATED
 from tailscope.dissection.thresholds import Activations, activation_range, activation_thresholds
 from tailscope.dissection.unit_facts import MatchedCounts, UnitSizes
@@ -62,6 +63,8 @@ __all__ = [
     "MeanAblation",
     "PublishedConcepts",
     "PublishedSettings",
+    "ThresholdAccumulator",
+    "Thresholds",
     "UnitCard",
     "UnitConceptCounts",
     "UnitSizes",

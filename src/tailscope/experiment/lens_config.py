@@ -137,10 +137,17 @@ class PublishedSection(Section):
     quantile: float = Field(0.96, gt=0, lt=1)
 
 
+def _layer_names(value: object) -> object:
+    """Refuse what is neither a name nor a list of names, in words of one's own."""
+    if isinstance(value, str) or (isinstance(value, list | tuple) and value and all(isinstance(n, str) for n in value)):
+        return value
+    raise ValueError(f"must be the name of a layer, a list of names, or auto; got {value!r}")
+
+
 class _LayeredLens(Section):
     """A lens that looks at one layer or several: ``auto`` (the last spatial one), a name, or a list of names."""
 
-    layer: str | Annotated[tuple[str, ...], Field(min_length=1)] = "auto"
+    layer: Annotated[str | tuple[str, ...], BeforeValidator(_layer_names)] = "auto"
     batch_size: int = Field(64, ge=1)
 
     @property
