@@ -268,7 +268,7 @@ def test_blocks_of_units_and_memory_maps_change_no_number(monkeypatch: pytest.Mo
     maps, images = world(planted=False)
     there = dissect(maps, images, SETTINGS)
     np.save(tmp_path / "maps.npy", maps)
-    monkeypatch.setattr("tailscope.dissection.evidence._BLOCK_BYTES", 1)
+    monkeypatch.setattr("tailscope.dissection.unit_facts._BLOCK_BYTES", 1)
     back = dissect(np.load(tmp_path / "maps.npy", mmap_mode="r"), images, SETTINGS)
     pd.testing.assert_frame_equal(there.units, back.units)
     pd.testing.assert_frame_equal(there.counts, back.counts)
@@ -297,7 +297,7 @@ def test_no_more_than_a_chunk_of_images_or_a_block_of_units_is_read_at_a_time(mo
             return maps[index]
 
     limit = 100_000
-    monkeypatch.setattr("tailscope.dissection.evidence._BLOCK_BYTES", limit)
+    monkeypatch.setattr("tailscope.dissection.unit_facts._BLOCK_BYTES", limit)
     monkeypatch.setattr("tailscope.dissection.thresholds._CHUNK_BYTES", limit)
     dissect(Counting(), images, SETTINGS)
     assert maps.nbytes > 3 * limit

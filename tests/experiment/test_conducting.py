@@ -57,7 +57,7 @@ def test_arms_without_a_sampler_see_the_same_batches(tmp_path):
 
 def test_findings_have_the_stated_columns_and_lenses(finished):
     assert list(finished.findings.columns) == list(FINDING_COLUMNS)
-    assert set(finished.findings["lens"]) == {"performance", "alignment", "dissection"}
+    assert set(finished.findings["lens"]) == {"performance", "alignment", "dissection", "representation"}
     assert set(finished.findings["arm"]) == {"weighted_sampling"}
 
 
@@ -68,7 +68,7 @@ def test_one_seed_gives_no_verdict(finished):
 def test_the_analysis_plan_was_frozen_with_a_hash(finished):
     plan = json.loads((finished.path / "provenance.json").read_text())["analysis_plan"]
     assert len(plan["hash"]) == 64
-    assert plan["statistics"]["primary"] == ["mass_inside", "best_iou_matched"]
+    assert plan["statistics"]["primary"] == ["mass_inside", "best_iou_matched", "probe_auroc"]
 
 
 def test_a_second_run_does_nothing_again_and_finds_the_same(copy):

@@ -36,13 +36,13 @@ def content(folder: Path, annotated: list[int]) -> dict:
     return small_content(data=data, training={"epochs": 1, "batch_size": 8})
 
 
-def test_without_annotations_only_performance_is_compared(folder, tmp_path):
+def test_without_annotations_only_performance_and_features_are_compared(folder, tmp_path):
     result = run(content(folder, []), tmp_path / "out")
     page = result.report.read_text()
     assert "no positive test image is annotated, so alignment and dissection have nothing to look at" in page
-    assert set(result.findings["lens"]) >= {"performance"}
+    assert set(result.findings["lens"]) >= {"performance", "representation"}
     assert not (tmp_path / "out" / "soundness").exists()  # no map to compare, so nothing is trained on permuted labels
-    needs_annotations = result.findings["lens"] != "performance"
+    needs_annotations = ~result.findings["lens"].isin(["performance", "representation"])
     needs_annotations &= ~result.findings["metric"].str.startswith(("on_", "removal_of_"))
     assert result.findings.loc[needs_annotations, "difference"].isna().all()
 

@@ -8,12 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from tailscope.core import ExperimentData, SilentProgress
+from tailscope.core import ANNOTATION_COLUMNS, ExperimentData, SilentProgress
+from tailscope.experiment.activations import Pass
+from tailscope.experiment.concept_images import concept_images
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.layer_store import LayerStore
 from tailscope.experiment.lens_config import DissectionLens
 from tailscope.experiment.plan import Run
-from tailscope.experiment.units import look_at_units, read_crossfits
-from tailscope.models import Network, Preprocessing
+from tailscope.experiment.units import SeenUnits, look_at_units, read_crossfits
+from tailscope.models import Network, Preprocessing, find_layer
 
 SIDE, COUNT = 48, 160
 CLASSES = ("disc", "bar")
@@ -63,7 +66,7 @@ def data() -> ExperimentData:
         split=np.full(COUNT, "test"),
         targets=targets,
         pixels=pixels,
-        annotations=pd.DataFrame(),
+        annotations=pd.DataFrame(columns=list(ANNOTATION_COLUMNS)),
         masks=lambda row, name: masks.get((row, name)),
         annotated=np.argwhere(targets == 1),
         fingerprint="planted",
@@ -76,7 +79,12 @@ def units(data, tmp_path_factory) -> tuple[pd.DataFrame, ExperimentFolder]:
     run = Run("control", 0, "planted")
     folder.run(run.name).mkdir(parents=True)
     network = Network(Planted(), Preprocessing((0.0,) * 3, (1.0,) * 3), {})
-    look_at_units(folder, run, network, data, DissectionLens(layer="units"), SilentProgress())
+    lens, layers = DissectionLens(layer="units"), (find_layer(network.module, (3, SIDE, SIDE), "units"),)
+    seen = Pass(network, layers, data.pixels, data.rows("test"), lens.batch_size)
+    store = LayerStore(folder.run(run.name), seen, "planted", run.name, SilentProgress())
+    images = concept_images(data, confounders=lens.confounders)
+    kept = {"units": store.kept("units", images.classes)}
+    look_at_units(folder, run, data, lens, SeenUnits(images, store.activations, kept), SilentProgress())
     return pd.read_parquet(folder.evidence("dissection", run.name)), folder
 
 

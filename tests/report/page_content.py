@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
+from unit_content import unit_tables
 
 from tailscope.core import generator
 from tailscope.report import GalleryCase, GalleryView, ReportContent
@@ -356,6 +357,7 @@ def build(**changes):
         stages=stages(),
         units=units(),
         layers=layers(),
+        **unit_tables(ARMS, CLASSES),
         history=history(),
         audit=audit(),
         gradient_shares=gradient_shares(),

@@ -15,7 +15,7 @@ from tailscope.report import GalleryCase, GalleryView, ReportContent, render, wr
 
 SECTIONS = (
     "found", "data", "treatments", "performance", "alignment", "shortcuts", "instrument", "units",
-    "hidden", "gallery", "provenance", "glossary",
+    "representation", "hidden", "gallery", "provenance", "glossary",
 )  # fmt: skip
 
 
@@ -59,10 +59,11 @@ def test_the_page_loads_nothing(page):
     assert "http://" not in page
     assert "https://" not in page
     assert all(
-        target.startswith(("#", "data:image/png;base64,")) for target in re.findall(r'(?:src|href)="([^"]*)"', page)
+        target.startswith(("#", "data:image/png;base64,", "data:image/jpeg;base64,"))
+        for target in re.findall(r'(?:src|href)="([^"]*)"', page)
     )
     assert "default-src 'none'" in page
-    assert "url(" not in page
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", page))  # gradients of a legend
     assert "@import" not in page
 
 
@@ -74,7 +75,7 @@ def test_the_policy_admits_exactly_the_script_of_the_page(page):
 
 def test_every_figure_has_a_caption_that_says_how_to_read_it(page):
     captions = texts(page, "figcaption")
-    assert len(captions) == page.count("<figure") == 11 + len(CLASSES)
+    assert len(captions) == page.count("<figure") == 18 + len(CLASSES)
     assert all(len(caption) > 60 for caption in captions)
 
 
@@ -115,6 +116,12 @@ def test_what_is_missing_is_explained():
         "stages",
         "units",
         "layers",
+        "detectors",
+        "curve",
+        "causes",
+        "changes",
+        "trajectory",
+        "first_epochs",
         "history",
         "audit",
         "gradient_shares",
@@ -134,7 +141,7 @@ def test_any_one_table_may_be_missing(field, page):
 
 def test_a_table_without_rows_is_the_same_as_none():
     tables = [field.name for field in dataclasses.fields(ReportContent) if "DataFrame" in str(field.type)]
-    assert len(tables) == 21
+    assert len(tables) == 29
     assert render(dataclasses.replace(EMPTY, **{name: pd.DataFrame() for name in tables})) == render(EMPTY)
 
 
@@ -189,16 +196,18 @@ def test_what_was_found_says_where_the_ensembles_stand(page):
     assert "Ensembles stand" not in render(EMPTY)
 
 
-def without_intervals(frame):
-    return frame.assign(lo=np.nan, hi=np.nan)
+def without_intervals(frame, prefix=""):
+    return frame.assign(**{f"{prefix}lo": np.nan, f"{prefix}hi": np.nan})
 
 
 def test_without_intervals_no_caption_speaks_of_them(page):
     spoken = [text for tag in ("caption", "figcaption") for text in texts(page, tag)]
     assert any("95 % interval" in text for text in spoken)
     content = build(gallery=(), ensembles=None, seeds=(0,))
-    names = ("estimates", "findings", "hidden", "alignment", "shortcuts", "units")
+    names = ("estimates", "findings", "hidden", "alignment", "shortcuts", "units", "cause_intervals")
     tables = {name: without_intervals(getattr(content, name)) for name in names}
+    probes = without_intervals(without_intervals(content.representation.probes, "probe_"), "head_")
+    tables["representation"] = dataclasses.replace(content.representation, probes=probes)
     bare = render(dataclasses.replace(content, **tables))
     spoken = [text for tag in ("caption", "figcaption") for text in texts(bare, tag)]
     assert not [text for text in spoken if "95 % interval" in text]

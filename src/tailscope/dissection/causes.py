@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from tailscope.core import InputError, check_choice, generator
-from tailscope.dissection.counts import ratio
+from tailscope.dissection.counts import mean_of_known, ratio
 from tailscope.dissection.crossfit import LEAST_PATIENTS, patient_halves
 from tailscope.dissection.images import AnnotatedImages
 from tailscope.dissection.matched import in_id_order
@@ -194,9 +194,7 @@ class Causes:
                 f"`weights` must be (R, {len(self.rows)}), 0 or more, one column per entry of `rows`; got {drawn.shape}"
             )
         terms = np.tensordot(np.array(_SIGNS[metric], dtype=np.float64), self.falls, axes=1)
-        means = ratio(drawn @ terms.T, drawn @ self.scored.T.astype(np.float64))
-        defined = np.isfinite(means)
-        return ratio(np.where(defined, means, 0.0).sum(axis=1), defined.sum(axis=1))
+        return mean_of_known(ratio(drawn @ terms.T, drawn @ self.scored.T.astype(np.float64)))
 
 
 def plan_causes(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numba import config
 from numpy.typing import NDArray
 
 from tailscope.core import InputError, generator
 from tailscope.dissection._region_kernels import count_concepts, runs_of
 from tailscope.dissection.cells import cell_grid
 from tailscope.dissection.counts import ratio
+from tailscope.dissection.threads import in_blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,13 +123,12 @@ def concept_counts(
     runs = runs_of(np.ascontiguousarray(masks, dtype=bool))
     counts = np.zeros((len(maps), 3, 2), dtype=np.int64)
 
-    def count(n: int) -> None:
-        against = np.append(n, np.flatnonzero(patients != patients[n]))
-        count_concepts(ready[n], limits, cells, runs, (against, moves[n]), counts[n])
+    def count(first: int, last: int) -> None:
+        for n in range(first, last):
+            against = np.append(n, np.flatnonzero(patients != patients[n]))
+            count_concepts(ready[n], limits, cells, runs, (against, moves[n]), counts[n])
 
-    with ThreadPoolExecutor(int(vars(config)["NUMBA_NUM_THREADS"])) as pool:
-        for _ in pool.map(count, range(len(maps))):
-            pass
+    in_blocks(count, len(maps))
     others = (patients[:, None] != patients[None, :]).sum(axis=1)[:, None]
     null = ratio(counts[:, 1], np.repeat(others, 2, axis=1))
     shifted = ratio(counts[:, 2], np.full((len(maps), 2), moves.shape[1]))

@@ -216,3 +216,13 @@ def _check(activations: tuple[int, ...], thresholds: NDArray[np.float32], masks:
         )
     if len(masks) != 4 or masks[0] != activations[0]:
         raise InputError(f"`masks` must be (N, C, H, W) with N = {activations[0]}; got {masks}")
+
+
+def mean_of_known(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(R,) mean over the entries of each row that are known; NaN where none is.
+
+    >>> mean_of_known(np.array([[1.0, np.nan, 3.0], [np.nan, np.nan, np.nan]]))
+    array([ 2., nan])
+    """
+    known = np.isfinite(values)
+    return ratio(np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tailscope.core import InputError
-from tailscope.dissection.counts import ratio
+from tailscope.dissection.counts import mean_of_known, ratio
 
 LEAST_PATIENTS = 7  # METHODS section 5: below it, too few derangements differ
 
@@ -171,6 +171,4 @@ class CrossFitter:
 def _mean_ratio(
     weights: NDArray[np.float64], part: NDArray[np.integer], whole: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    ratios = ratio(weights @ part.T.astype(np.float64), weights @ whole.T.astype(np.float64))
-    defined = np.isfinite(ratios)
-    return ratio(np.where(defined, ratios, 0.0).sum(axis=1), defined.sum(axis=1).astype(np.float64))
+    return mean_of_known(ratio(weights @ part.T.astype(np.float64), weights @ whole.T.astype(np.float64)))

@@ -21,8 +21,8 @@ from tailscope.dissection.images import MatchedSet
 from tailscope.dissection.matched import matched_thresholds
 from tailscope.dissection.settings import DissectionSettings
 from tailscope.dissection.thresholds import Activations
+from tailscope.dissection.unit_facts import unit_blocks
 
-_BLOCK_BYTES = 64 * 2**20
 _MASKS_AT_A_TIME = 128
 
 
@@ -92,7 +92,9 @@ def class_evidence(
     size = (matched.bank.shape[1], matched.bank.shape[2])
     shifts = mask_shifts(name, image_ids[matched.rows[has]], size, settings.seed)
     fixed, regions = [], []
-    for first, maps in _unit_blocks(activations, matched, 1 + settings.crossfit_derangements):
+    # Beside its map, each unit and image takes its counts with the masks at a time, and, in double, the worn ones.
+    further = min(len(matched.bank), _MASKS_AT_A_TIME) + 4 * (1 + settings.crossfit_derangements)
+    for first, maps in unit_blocks(activations, matched.rows, further):
         looking.add(first, maps)
         block = slice(first, first + maps.shape[1])
         drawn = maps[has]
@@ -174,18 +176,6 @@ def _orders(name: str, matched: MatchedSet, settings: DissectionSettings) -> tup
     if orders is None:
         return none, "one patient has more than half of the images, so masks cannot be deranged between patients"
     return orders, ""
-
-
-def _unit_blocks(activations: Activations, matched: MatchedSet, worn: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """(first unit, (n, B, h, w)) for consecutive blocks of units that fit the memory given to them.
-
-    Each unit and image takes its map, its counts with the masks at a time, and, in double, the ``worn`` ones.
-    """
-    units, height, width = activations.shape[1:]
-    values = height * width + min(len(matched.bank), _MASKS_AT_A_TIME) + 4 * worn
-    step = max(1, _BLOCK_BYTES // (4 * len(matched.rows) * values))
-    for first in range(0, units, step):
-        yield first, np.ascontiguousarray(activations[matched.rows, first : first + step], dtype=np.float32)
 
 
 def _mask_slices(count: int) -> Iterator[slice]:

@@ -97,9 +97,17 @@ class MatchedCounts:
         return ratio(inside, drawn @ self.activated + (drawn @ areas)[:, None] - inside)
 
 
-def unit_blocks(activations: Activations, rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """(first unit, (n, B, h, w)) of some images, in consecutive blocks of units that fit 64 MiB (one unit at least)."""
+def unit_blocks(
+    activations: Activations, rows: NDArray[np.int64], further: int = 0
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """(first unit, (n, B, h, w)) of some images, in consecutive blocks of units that fit 64 MiB (one unit at least).
+
+    Args:
+        activations: (N, U, h, w).
+        rows: (n,) images.
+        further: Values of 4 bytes that the caller holds beside the map of each unit and image.
+    """
     units, height, width = activations.shape[1:]
-    step = max(1, _BLOCK_BYTES // (4 * len(rows) * height * width))
+    step = max(1, _BLOCK_BYTES // (4 * len(rows) * (height * width + further)))
     for first in range(0, units, step):
         yield first, np.ascontiguousarray(activations[rows, first : first + step], dtype=np.float32)

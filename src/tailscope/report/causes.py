@@ -115,9 +115,11 @@ def _table(rows: Rows, found: Intervals) -> Table:
         )
         for key, mine in cells.items()
     )
+    known = has_intervals(list(found.values()))
+    last = "with its interval; brackets are 95 % intervals" if known else "with the range of its seeds"
     return Table(
-        f"The fall of the logits without the detectors of a class, in standard deviations. {RANGES} Brackets are 95 % "
-        "intervals. The picture shows the last number with its interval, or else with the range of its seeds.",
+        f"The fall of the logits without the detectors of a class, in standard deviations. {RANGES} The picture shows "
+        f"the last number {last}.",
         ("class", "layer", "arm", "own logit", "other logits", "specificity", "random units", "above random", ""),
         lines,
         title="Causes by class",

@@ -90,9 +90,9 @@ def _probe_table(rows: Rows) -> Table:
         )
         for row in rows
     )
+    brackets = ", brackets are 95 % intervals" if has_intervals(rows, "probe_lo") else ""
     return Table(
-        "AUROC of the probe and of the trained head, mean over seeds; Δ is the difference from control, brackets are "
-        "95 % intervals.",
+        f"AUROC of the probe and of the trained head, mean over seeds; Δ is the difference from control{brackets}.",
         ("class", "arm", *(heads[name] for name in shown), "verdict"),
         lines,
         title="Probes and heads",
