@@ -115,8 +115,8 @@ def _table(rows: Rows, found: Intervals) -> Table:
         )
         for key, mine in cells.items()
     )
-    known = has_intervals(list(found.values()))
-    last = "with its interval; brackets are 95 % intervals" if known else "with the range of its seeds"
+    ends = has_intervals(list(found.values()))
+    last = "with its interval; brackets are 95 % intervals" if ends else "with the range of its seeds"
     return Table(
         f"The fall of the logits without the detectors of a class, in standard deviations. {RANGES} The picture shows "
         f"the last number {last}.",
