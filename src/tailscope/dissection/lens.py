@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailscope.core import InputError, Progress, SilentProgress
+from tailscope.core import Advance, InputError, Progress, SilentProgress
 from tailscope.dissection.crossfit import CrossFit
 from tailscope.dissection.curve import curve_table, fraction_thresholds, pooled_activation
 from tailscope.dissection.evidence import ClassEvidence, class_evidence
@@ -58,6 +58,7 @@ def dissect(
     *,
     kept: MutableMapping[str, ClassEvidence] | None = None,
     progress: Progress = _SILENT,
+    label: str = "units",
 ) -> Dissection:
     """Hold every unit of a layer against every class, on the test images.
 
@@ -73,6 +74,7 @@ def dissect(
         kept: Evidence by class, of the same activations, images and settings. A class that stands there is not looked
             at again, and each class is put there as soon as it is done: a store on disk lets cut-off work go on.
         progress: Moves by classes.
+        label: What the progress is called.
 
     Returns:
         Tables and records; the same for any order of the images.
@@ -92,7 +94,8 @@ def dissect(
     thresholds = fraction_thresholds(activations, fractions)
     top = fractions.index(settings.top_fraction)
     facts = LayerFacts(activations.shape, settings.top_fraction, thresholds[top], *ends)
-    found = _look_at_classes(activations, thresholds, images, settings, {} if kept is None else kept, progress)
+    with progress.task(label, len(images.classes), "classes") as advance:
+        found = _look_at_classes(activations, thresholds, images, settings, {} if kept is None else kept, advance)
     fixed = _fixed_iou(activations, thresholds, images, found)
     tests = unit_tests(
         facts, images.classes, found, {name: iou[top] for name, iou in fixed.items()}, settings.derangements
@@ -114,17 +117,16 @@ def _look_at_classes(
     images: AnnotatedImages,
     settings: DissectionSettings,
     kept: MutableMapping[str, ClassEvidence],
-    progress: Progress,
+    advance: Advance,
 ) -> dict[str, ClassEvidence]:
     """Evidence of every class with an annotation, in the order of the classes."""
     found: dict[str, ClassEvidence] = {}
-    with progress.task("units", len(images.classes), "classes") as advance:
-        for index, name in enumerate(images.classes):
-            if name not in kept and (matched := matched_set(images, index, settings.seed)) is not None:
-                kept[name] = class_evidence(activations, thresholds, (name, images.ids), matched, settings)
-            if name in kept:
-                found[name] = kept[name]
-            advance(1)
+    for index, name in enumerate(images.classes):
+        if name not in kept and (matched := matched_set(images, index, settings.seed)) is not None:
+            kept[name] = class_evidence(activations, thresholds, (name, images.ids), matched, settings)
+        if name in kept:
+            found[name] = kept[name]
+        advance(1)
     return found
 
 

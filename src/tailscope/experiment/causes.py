@@ -106,7 +106,7 @@ def measure_causes(
     logits = test_logits(folder, run.name, data.classes).astype(np.float64)
     found: dict[str, Causes | str] = {}
     tables = []
-    with progress.task(f"{run.name}: causes", len(data.classes)) as advance:
+    with progress.task(f"{run.name}: causes", len(data.classes), "classes") as advance:
         for number, name in enumerate(data.classes):
             plan, importance = rest.plan(number)
             found[name] = plan if isinstance(plan, str) else plan.drops(logits, _adjusted(scale, rest.ablated(plan)))

@@ -84,7 +84,8 @@ def look_at_units(
     """
     tables, curves, summaries, published = [], [], [], [_no_published()]
     for number, (layer, activations) in enumerate(seen.activations.items()):
-        result = dissect(activations, seen.images, dissection_settings(lens), kept=seen.kept[layer], progress=progress)
+        settings, label = dissection_settings(lens), f"{run.name}: units of {layer}"
+        result = dissect(activations, seen.images, settings, kept=seen.kept[layer], progress=progress, label=label)
         if number == 0:
             write_class_records(crossfit_path(folder, run.name), seen.images.classes, result.crossfits)
         told = {"run": run.name, "layer": layer}
@@ -92,8 +93,8 @@ def look_at_units(
         curves.append(result.curve.assign(**told))
         summaries.append({"layer": layer, **result.layer})
         if lens.as_published is not None:
-            settings = PublishedSettings(lens.as_published.quantile, lens.as_published.batch_size)
-            counts = published_class_counts(activations, seen.images, settings, _boxes_drawn(data, seen.images))
+            asked = PublishedSettings(lens.as_published.quantile, lens.as_published.batch_size)
+            counts = published_class_counts(activations, seen.images, asked, _boxes_drawn(data, seen.images))
             published.append(counts.assign(**told))
     write_json(layers_path(folder, run.name), summaries)
     write_table(folder.evidence(CURVES, run.name), pd.concat(curves, ignore_index=True))

@@ -31,6 +31,11 @@ _METRICS = {
     "units_per_100": "units active inside, per 100",
     "components_per_100": "regions active inside, per 100",
     "degenerate_share": "share of degenerate maps",
+    "ablation_specificity": "what the class loses without its detectors, beyond other classes",
+    "ablation_specificity_over_random": "what the class loses without its detectors, beyond units like them",
+    "probe_auroc": "AUROC of a probe",
+    "auroc_with_control_head": "AUROC with control's head",
+    "auroc_with_control_features": "AUROC with control's features",
 }
 _SAME = {"average_precision": "ap", "ece": "expected_calibration_error"}
 _METRIC_MEANINGS = {
