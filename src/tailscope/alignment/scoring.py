@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from tailscope.alignment.masking import MaskSource, PackedMasks
 from tailscope.alignment.pairing import Frames, degenerate_maps
 from tailscope.alignment.prepared import PreparedMetric
 from tailscope.alignment.registry import AlignmentMetric, CrossScored
-from tailscope.core import InputError, resize_bilinear
+from tailscope.core import InputError, resize_bilinear, side_by_side
 
 _CHUNK_VALUES = 2**19  # float64 values held at once by one copy of the resized maps of one thread: 4 MiB
 
@@ -171,7 +170,7 @@ class _Run:
         run = cls(maps, masks, metrics, owner, answers, np.zeros(count, dtype=bool))
         step = max(1, _CHUNK_VALUES // (masks.frame[0] * masks.frame[1]))
         chunks = [np.arange(start, min(start + step, count)) for start in range(0, count, step)]
-        _side_by_side(run.score, chunks)
+        side_by_side(run.score, chunks, min(int(vars(config)["NUMBA_NUM_THREADS"]), len(chunks)))
         return run
 
     def score(self, rows: NDArray[np.int64]) -> None:
@@ -235,18 +234,6 @@ class _Run:
             }
             parts.append(pd.DataFrame(whole)[["pair", "metric", *columns]])
         return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["pair", "metric", *columns])
-
-
-def _side_by_side(work: Callable[[NDArray[np.int64]], None], chunks: list[NDArray[np.int64]]) -> None:
-    """Do all chunks, on as many threads as numba may use; the kernels let go of the interpreter's lock."""
-    threads = min(int(vars(config)["NUMBA_NUM_THREADS"]), len(chunks))
-    if threads < 2:
-        for chunk in chunks:
-            work(chunk)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, chunks):
-            pass
 
 
 def _fit_to_resize(maps: NDArray[np.floating], degenerate: NDArray[np.bool_]) -> NDArray[np.float32]:

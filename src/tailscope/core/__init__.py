@@ -46,6 +46,7 @@ from tailscope.core.registry import Registry, nearest
 from tailscope.core.resizing import resize_bilinear
 from tailscope.core.seeding import child_seed, generator, uniforms
 from tailscope.core.settings import check_choice
+from tailscope.core.threads import side_by_side
 
 __all__ = [
     "ANNOTATION_COLUMNS",
@@ -90,6 +91,7 @@ __all__ = [
     "rasterise",
     "read_json",
     "resize_bilinear",
+    "side_by_side",
     "uniforms",
     "write_array",
     "write_json",

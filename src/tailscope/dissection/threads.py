@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from numba import config
+
+from tailscope.core import side_by_side
 
 _BLOCKS_PER_THREAD = 4  # so that a slow block keeps no thread waiting for long
 
@@ -16,8 +17,7 @@ Answer = TypeVar("Answer")
 def in_blocks(work: Callable[[int, int], Answer], count: int, least: int = 1) -> list[Answer]:
     """Do ``work(first, last)`` for consecutive blocks of ``count`` items, on ``NUMBA_NUM_THREADS`` threads.
 
-    The kernels let go of the interpreter's lock. The threads are plain ones that end with the call: numba's own layers
-    do not outlive a fork, and one of them ends the process when two threads call it at once.
+    The kernels let go of the interpreter's lock.
 
     Args:
         work: Must give the same for any blocks, once its answers are put together.
@@ -36,5 +36,4 @@ def in_blocks(work: Callable[[int, int], Answer], count: int, least: int = 1) ->
         return [work(0, count)]
     step = max(least, -(-count // (threads * _BLOCKS_PER_THREAD)))
     starts = range(0, count, step)
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda first: work(first, min(first + step, count)), starts))
+    return side_by_side(lambda first: work(first, min(first + step, count)), starts, threads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,15 +56,38 @@ class Pass:
 
     def _fill(self, stores: Sequence[GrowingArray], advance: Advance) -> None:
         module, names = self.network.module, [layer.name for layer in self.layers]
+
+        def maps(rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+            _, images = next(image_batches(self.network, self.pixels, rows, rows.size))
+            module(images)
+            return [layer.maps(taps[layer.name]).float().cpu().numpy() for layer in self.layers]
+
         with torch.no_grad(), frozen_eval(module), tap(module, names) as taps:
-            for number, start in enumerate(range(0, self.rows.size, self.batch_size)):
-                places = np.arange(start, min(start + self.batch_size, self.rows.size))
-                if not all(store.is_finished(number) for store in stores):
-                    for _, images in image_batches(self.network, self.pixels, self.rows[places], places.size):
-                        module(images)
-                    for store, layer in zip(stores, self.layers, strict=True):
-                        store.write(number, places, layer.maps(taps[layer.name]).float().cpu().numpy())
-                advance(places.size)
+            fill_in_batches(stores, self.rows, self.batch_size, maps, advance)
+
+
+def fill_in_batches(
+    stores: Sequence[GrowingArray],
+    rows: NDArray[np.int64],
+    batch_size: int,
+    ask: Callable[[NDArray[np.int64]], Sequence[NDArray[np.float32]]],
+    advance: Advance,
+) -> None:
+    """Write what is asked of some images, batch by batch; batches that every store holds are not asked for again.
+
+    Args:
+        stores: One per answer.
+        rows: (n,) image rows.
+        batch_size: Images at a time.
+        ask: Some of the rows to one array (b, …) per store.
+        advance: Moves by images.
+    """
+    for number, start in enumerate(range(0, rows.size, batch_size)):
+        places = np.arange(start, min(start + batch_size, rows.size))
+        if not all(store.is_finished(number) for store in stores):
+            for store, values in zip(stores, ask(rows[places]), strict=True):
+                store.write(number, places, values)
+        advance(places.size)
 
 
 def remove_activations(places: Sequence[Path]) -> None:

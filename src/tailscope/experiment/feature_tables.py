@@ -28,7 +28,6 @@ def feature_tables(folder: ExperimentFolder, prepared: Prepared, test: TestSet, 
 
 def representation_tables(
     folder: ExperimentFolder,
-    grid: RunGrid,
     runs: tuple[Run, ...],
     compared: tuple[pd.DataFrame, pd.DataFrame],
     features: Tables,
@@ -37,8 +36,7 @@ def representation_tables(
 
     Args:
         folder: With the evidence of all runs.
-        grid: The runs.
-        runs: The same runs.
+        runs: The runs that are compared.
         compared: Findings and estimates.
         features: From :func:`feature_tables`.
     """
@@ -49,5 +47,5 @@ def representation_tables(
         relative=relative.rename(columns=names),
         probes=probe_table(*compared),
         swap=swaps,
-        geometry=geometry_table(folder, grid, runs),
+        geometry=geometry_table(folder, runs),
     )

@@ -12,7 +12,6 @@ from torch import nn
 
 from tailscope.core import (
     SPLITS,
-    Advance,
     ExperimentData,
     GrowingArray,
     InputError,
@@ -20,6 +19,7 @@ from tailscope.core import (
     atomic_write,
     digest,
 )
+from tailscope.experiment.activations import fill_in_batches
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.plan import Run
 from tailscope.models import Network, find_head, frozen_eval, tap
@@ -68,7 +68,7 @@ def write_features(
         if store.is_whole or not rows.size:
             continue
         with progress.task(f"{run.name}: features, {split}", rows.size) as advance:
-            head.fill(store, rows, batch_size, advance)
+            fill_in_batches([store], rows, batch_size, lambda some: [head.features(some)], advance)
         store.finish()
     layer = head.layer
     bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias
@@ -132,19 +132,15 @@ class _HeadInput:
             )
         return found
 
-    def fill(self, store: GrowingArray, rows: NDArray[np.int64], batch_size: int, advance: Advance) -> None:
-        """Write the features of some images, batch by batch."""
-        for number, start in enumerate(range(0, rows.size, batch_size)):
-            places = np.arange(start, min(start + batch_size, rows.size))
-            if not store.is_finished(number):
-                features = self._asked(rows[places])[0].float().cpu().numpy()
-                if not np.isfinite(features).all():
-                    raise InputError(
-                        f"what the head {self.name!r} is given must be finite; found NaN or infinity: train with a "
-                        "lower learning rate"
-                    )
-                store.write(number, places, features)
-            advance(places.size)
+    def features(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(b, D) of some images."""
+        features: NDArray[np.float32] = self._asked(rows)[0].float().cpu().numpy()
+        if not np.isfinite(features).all():
+            raise InputError(
+                f"what the head {self.name!r} is given must be finite; found NaN or infinity: train with a lower "
+                "learning rate"
+            )
+        return features
 
     def _asked(self, rows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
         """What the head is given for some images, and the logits."""

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from tailscope.core import ExperimentData, class_groups
 from tailscope.experiment.features import read_features, read_head, why_no_features
 from tailscope.experiment.folder import ExperimentFolder, write_evidence
-from tailscope.experiment.plan import Run
-from tailscope.experiment.test_set import RunGrid
+from tailscope.experiment.plan import Run, with_arms
 from tailscope.representation import class_angles, class_scatter, effective_rank, mean_differences
 
 GEOMETRY = "geometry"
@@ -52,13 +51,9 @@ def _missing(data: ExperimentData, reason: str) -> pd.DataFrame:
     return table.assign(scatter_ratio=np.nan, classifier_cosine=np.nan, self_duality=np.nan, effective_rank=np.nan)
 
 
-def geometry_table(folder: ExperimentFolder, grid: RunGrid, runs: tuple[Run, ...]) -> pd.DataFrame:
-    """The geometry of all runs, with arm and seed."""
-    known = {run.name: run for run in runs}
-    table = folder.table(GEOMETRY, grid.names)
-    return table.assign(
-        arm=[known[name].arm for name in table["run"]], seed=[known[name].seed for name in table["run"]]
-    )
+def geometry_table(folder: ExperimentFolder, runs: tuple[Run, ...]) -> pd.DataFrame:
+    """The geometry of some runs, with arm and seed."""
+    return with_arms(folder.table(GEOMETRY, tuple(run.name for run in runs)), runs)
 
 
 def _classes(cosines: NDArray[np.float64], ratios: NDArray[np.float64], classes: pd.DataFrame) -> pd.DataFrame:

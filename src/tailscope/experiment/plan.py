@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from tailscope.core import ExperimentData, digest
 from tailscope.experiment.config import ExperimentConfig, slug
@@ -44,6 +47,17 @@ def planned_runs(config: ExperimentConfig, data: ExperimentData) -> tuple[Run, .
         for seed in config.seeds
         for arm in sorted(config.arms, key=lambda arm: adjusts[arm])
     )
+
+
+def with_arms(table: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:
+    """A table of runs with the arm and the seed of each.
+
+    >>> with_arms(pd.DataFrame({"run": ["a"]}), [Run("control", 3, "a")]).values.tolist()
+    [['a', 'control', 3]]
+    """
+    known = {run.name: run for run in runs}
+    found = [known[name] for name in table["run"]]
+    return table.assign(arm=[run.arm for run in found], seed=[run.seed for run in found])
 
 
 def run_hash(config: ExperimentConfig, data: ExperimentData, arm: str, seed: int) -> str:

@@ -78,6 +78,7 @@ def report_content(
         soundness=comparison.soundness,
         stages=_stages(folder, grid, comparison),
         **_unit_tables(folder, prepared, grid, groups, comparison.estimates),
+        **_trajectory(folder, prepared, grid),
         unit_cards=card_pictures(folder, data, grid) if has_cards else (),
         representation=_representation(folder, prepared, grid, comparison),
         history=pd.concat([pd.read_parquet(folder.run(run) / "history.parquet") for run in grid.names]),
@@ -95,12 +96,14 @@ def _unit_tables(
     lens = prepared.config.lenses.dissection
     if lens is None:
         return {}
-    runs = _runs(prepared, grid)
-    tables = unit_tables(folder, lens, grid, runs, groups, estimates)
+    return unit_tables(folder, lens, grid, _runs(prepared, grid), groups, estimates)
+
+
+def _trajectory(folder: ExperimentFolder, prepared: Prepared, grid: RunGrid) -> dict[str, pd.DataFrame]:
     if not prepared.config.training.keep_checkpoints:
-        return tables
-    trajectory = trajectory_table(folder, runs)
-    return {**tables, "trajectory": trajectory, "first_epochs": first_epochs(trajectory)}
+        return {}
+    trajectory = trajectory_table(folder, _runs(prepared, grid))
+    return {"trajectory": trajectory, "first_epochs": first_epochs(trajectory)}
 
 
 def _representation(
@@ -110,11 +113,13 @@ def _representation(
         return RepresentationTables()
     compared = comparison.findings, comparison.estimates
     features = comparison.similarity, comparison.relative, comparison.swaps
-    return representation_tables(folder, grid, _runs(prepared, grid), compared, features)
+    return representation_tables(folder, _runs(prepared, grid), compared, features)
 
 
 def _runs(prepared: Prepared, grid: RunGrid) -> tuple[Run, ...]:
-    return tuple(run for run in planned_runs(prepared.config, prepared.data) if run.name in grid.arm_of)
+    """The runs of the grid, in its order."""
+    by_name = {run.name: run for run in planned_runs(prepared.config, prepared.data)}
+    return tuple(by_name[name] for name in grid.names)
 
 
 def _stages(folder: ExperimentFolder, grid: RunGrid, comparison: Comparison) -> pd.DataFrame | None:

@@ -180,14 +180,17 @@ class RunLenses:
     def _first_layer(self) -> Layer:
         return self.prepared.layers["dissection"][0]
 
-    def _images(self, lens: DissectionLens) -> AnnotatedImages:
-        return concept_images(self.prepared.data, confounders=lens.confounders)
+    @cached_property
+    def _images(self) -> AnnotatedImages:
+        """The test images with their concepts; the masks of confounders are read to choose them, so once."""
+        lens = self.prepared.config.lenses.dissection
+        return concept_images(self.prepared.data, confounders=lens is not None and lens.confounders)
 
     def _kept(self, lens: DissectionLens, layer: str, images: AnnotatedImages) -> KeptEvidence:
         return self._store.kept(layer, images.classes, lens.model_dump(exclude={"causes", "cards", "layer"}))
 
     def _look_at_units(self, lens: DissectionLens) -> None:
-        images = self._images(lens)
+        images = self._images
         activations = {layer: self._store.activations[layer] for layer in lens.layers}
         kept = {layer: self._kept(lens, layer, images) for layer in lens.layers}
         seen = SeenUnits(images, activations, kept)
@@ -196,7 +199,7 @@ class RunLenses:
     def _measure_causes(self, lens: DissectionLens) -> None:
         if lens.causes is None:
             return
-        images, layer = self._images(lens), self._first_layer.name
+        images, layer = self._images, self._first_layer.name
         seed = dissection_settings(lens).seed
         settings = CauseSettings(detectors=lens.causes.top, splits=lens.causes.splits, seed=seed)
         seen = SeenLayer(
@@ -211,7 +214,7 @@ class RunLenses:
 
     def _write_cards(self, lens: DissectionLens) -> None:
         layer = self._first_layer
-        seen = (layer, self._store.activations[layer.name], self._images(lens))
+        seen = (layer, self._store.activations[layer.name], self._images)
         write_cards(self.folder, self.run, self.network, self.prepared.data, seen, lens.cards)
 
     def _measure_changes(self, partner: Run) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tailscope.experiment.class_means import with_means
+from tailscope.experiment.pair_samples import Found, LensMetric, class_sample, missing
 from tailscope.experiment.test_set import RunGrid, TestSet
 from tailscope.stats import MetricSamples
 
@@ -63,31 +64,14 @@ def _cell(
     labels = test.targets[:, number]
     positive, negative = labels == 1, labels == 0
     positives, negatives = test.label_patients(number)
-    runs = len(grid.names)
-    values = np.full(runs, np.nan)
-    resampled = np.full((runs, test.resamples), np.nan)
-    redrawn = 0
     if not (positives and negatives):
         reason = f"no {'positive' if not positives else 'negative'} test image"
+    found = missing(test, grid, reason)
     if not reason:
-        columns = np.repeat(labels[:, None], runs, axis=1)
+        columns = np.repeat(labels[:, None], len(grid.names), axis=1)
         draws = test.draw(np.stack([positive, negative], axis=1))
-        values = metric.plain(scores.T, columns)
         resampled = metric.resampled(scores.T, columns, draws.multiplicity).T
-        redrawn = draws.redrawn
-    return MetricSamples(
-        lens=metric.lens,
-        metric=metric.name,
-        class_name=test.classes[number],
-        group=test.groups[number],
-        arms=grid.arms,
-        values=grid.by_arm(values),
-        resampled=grid.by_arm(resampled).mean(axis=1),
-        n=int((positive | negative).sum()),
-        patients=min(positives, negatives),
-        positive_patients=positives,
-        negative_patients=negatives,
-        direction="higher",
-        reason=reason,
-        redrawn=redrawn,
-    )
+        found = Found(metric.plain(scores.T, columns), resampled, redrawn=draws.redrawn)
+    known = replace(found, n=int((positive | negative).sum()), patients=positives)
+    cell = class_sample(test, grid, LensMetric(metric.lens, metric.name, "higher"), number, known)
+    return replace(cell, patients=min(positives, negatives))

@@ -25,7 +25,7 @@ from tailscope.experiment.folder import ExperimentFolder, write_evidence
 from tailscope.experiment.lens_config import AlignmentLens, AttributionSection, DissectionLens
 from tailscope.experiment.lens_layers import find_layers
 from tailscope.experiment.map_making import Question, maps_of
-from tailscope.experiment.plan import Run
+from tailscope.experiment.plan import Run, with_arms
 from tailscope.models import Network
 from tailscope.performance import auroc, average_precision
 from tailscope.training import Job, predict_adjusted
@@ -69,10 +69,7 @@ def measure_trajectory(
 
 def trajectory_table(folder: ExperimentFolder, runs: tuple[Run, ...]) -> pd.DataFrame:
     """The trajectories of some runs, one below the other: run, arm, seed, epoch, class, metric, value, reason."""
-    known = pd.DataFrame({"run": [run.name for run in runs], "arm": [run.arm for run in runs],
-                          "seed": [run.seed for run in runs]})  # fmt: skip
-    found = folder.table(TRAJECTORY, tuple(run.name for run in runs))
-    return found.merge(known, on="run", how="left", validate="many_to_one")[list(_COLUMNS)]
+    return with_arms(folder.table(TRAJECTORY, tuple(run.name for run in runs)), runs)[list(_COLUMNS)]
 
 
 def first_epochs(table: pd.DataFrame) -> pd.DataFrame:

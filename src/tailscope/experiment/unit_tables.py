@@ -12,7 +12,7 @@ from tailscope.experiment.causes import CAUSES
 from tailscope.experiment.changes import CHANGES
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.lens_config import DissectionLens
-from tailscope.experiment.plan import Run
+from tailscope.experiment.plan import Run, with_arms
 from tailscope.experiment.test_set import RunGrid
 from tailscope.experiment.units import CURVES, layers_path
 
@@ -56,8 +56,11 @@ def unit_tables(
         groups: Class to head, medium or tail; concepts that are no class are absent.
         estimates: Values of every metric, class and arm.
     """
-    known = {run.name: {"run": run.name, "arm": run.arm, "seed": run.seed} for run in runs}
-    summaries = [{**known[name], **layer} for name in grid.names for layer in read_json(layers_path(folder, name))]
+    summaries = [
+        {"run": run.name, "arm": run.arm, "seed": run.seed, **layer}
+        for run in runs
+        for layer in read_json(layers_path(folder, run.name))
+    ]
     curves = folder.table(CURVES, grid.names)
     return {
         "units": _best_units(folder, grid, lens.layers[0], estimates),
@@ -65,9 +68,9 @@ def unit_tables(
         "detectors": pd.DataFrame(list(_detectors(summaries, groups))),
         "unit_layers": pd.DataFrame([{key: row[key] for key in _SUMMARY} for row in summaries]),
         "curve": curves.rename(columns={"best": "best_iou"}).assign(arm=curves["run"].map(grid.arm_of)),
-        "causes": _causes(folder, grid, known) if lens.causes is not None else None,
+        "causes": _causes(folder, runs) if lens.causes is not None else None,
         "cause_intervals": _cause_intervals(estimates, lens.layers[0]),
-        "changes": _changes(folder, grid, known),
+        "changes": _changes(folder, runs),
     }
 
 
@@ -115,14 +118,14 @@ def _detectors(summaries: Iterable[Mapping[str, Any]], groups: Mapping[str, str]
             }
 
 
-def _causes(folder: ExperimentFolder, grid: RunGrid, known: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+def _causes(folder: ExperimentFolder, runs: tuple[Run, ...]) -> pd.DataFrame:
     """One row per run and class, a column per number of the causal check."""
-    table = folder.table(CAUSES, grid.names)
+    table = folder.table(CAUSES, tuple(run.name for run in runs))
     keys = ["run", "layer", "class"]
     reasons = table.groupby(keys, sort=False, as_index=False)["reason"].first()
     values = table[table["metric"].isin(list(_CAUSES))].pivot(index=keys, columns="metric", values="value")
     wide = reasons.merge(values.rename(columns=_CAUSES).reset_index(), on=keys, how="left")
-    return _told(wide, known)
+    return with_arms(wide, runs)
 
 
 def _cause_intervals(estimates: pd.DataFrame, layer: str) -> pd.DataFrame:
@@ -130,17 +133,10 @@ def _cause_intervals(estimates: pd.DataFrame, layer: str) -> pd.DataFrame:
     return found[["arm", "class", "value", "lo", "hi"]].assign(layer=layer)
 
 
-def _changes(folder: ExperimentFolder, grid: RunGrid, known: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame | None:
+def _changes(folder: ExperimentFolder, runs: tuple[Run, ...]) -> pd.DataFrame | None:
     """One row per run with a partner and class."""
-    held = tuple(name for name in grid.names if folder.evidence(CHANGES, name).exists())
+    held = tuple(run.name for run in runs if folder.evidence(CHANGES, run.name).exists())
     if not held:
         return None
     names = {"detectors_a": "detectors_control", "detectors_b": "detectors_arm"}
-    return _told(folder.table(CHANGES, held).rename(columns=names), known)
-
-
-def _told(table: pd.DataFrame, known: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """With the arm and the seed of each run."""
-    return table.assign(
-        arm=[known[name]["arm"] for name in table["run"]], seed=[known[name]["seed"] for name in table["run"]]
-    )
+    return with_arms(folder.table(CHANGES, held).rename(columns=names), runs)

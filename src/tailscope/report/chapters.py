@@ -35,6 +35,7 @@ from tailscope.report.selection import by_class, class_names, ensemble_names
 from tailscope.report.shortcuts import found_shortcuts
 from tailscope.report.soundness import failed_methods
 from tailscope.report.summary import three_sentences, verdict_kind, why_not_compared
+from tailscope.report.trajectory import trajectory_blocks
 from tailscope.report.treatments import failed_audits
 from tailscope.report.unit_details import unit_details
 from tailscope.report.words import metric_name
@@ -146,6 +147,9 @@ def units(content: ReportContent) -> Section:
     if not rows:
         why = "no unit was compared with an annotation (no annotations, or the lens was not asked for)"
         blocks: tuple[Block, ...] = (not_shown(why), *([tables.layers(layers)] if layers else []))
+        if content.trajectory is not None and len(content.trajectory):
+            order = PageOrder(class_names(content), content.arms)
+            blocks = (*blocks, *trajectory_blocks(content.trajectory, content.first_epochs, order))
         return Section("units", title, (*blocks, *difference_tables(content, {"dissection"}, ())))
     caption = (
         f"How well the best unit of the layer marks each class, beyond its null, per arm{_with_intervals(rows)}. At "
