@@ -17,14 +17,17 @@ import torch
 
 from tailscope.core import SilentProgress
 from tailscope.data import DATASETS, DataSettings, prepare
+from tailscope.experiment.activations import Pass
 from tailscope.experiment.annotated import AnnotatedPairs
+from tailscope.experiment.concept_images import concept_images
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.layer_store import LayerStore
 from tailscope.experiment.lens_config import AlignmentLens, DissectionLens
 from tailscope.experiment.plan import Run
 from tailscope.experiment.references import measure_references
 from tailscope.experiment.saliency import look_at_alignment
-from tailscope.experiment.units import look_at_units
-from tailscope.models import MODELS, write_weights
+from tailscope.experiment.units import SeenUnits, look_at_units
+from tailscope.models import MODELS, find_layer, write_weights
 from tailscope.training import Job, TrainingSettings, fit
 from tailscope.treatments import TREATMENTS
 
@@ -50,7 +53,13 @@ def main() -> None:
         pairs = AnnotatedPairs.of(data)
         measure_references(folder, pairs, lens)
         look_at_alignment(folder, run, network, pairs, lens, silent)
-        look_at_units(folder, run, network, data, DissectionLens(layer="layer4"), silent)
+        units = DissectionLens(layer="layer4")
+        layers = (find_layer(network.module, network.preprocessing(data.pixels[:1]), "layer4"),)
+        seen = Pass(network, layers, data.pixels, data.rows("test"), units.batch_size)
+        store = LayerStore(folder.run(run.name), seen, "benchmark", run.name, silent)
+        images = concept_images(data, confounders=units.confounders)
+        kept = {"layer4": store.kept("layer4", images.classes)}
+        look_at_units(folder, run, data, units, SeenUnits(images, store.activations, kept), silent)
         looking = (time.perf_counter() - begin) * NIH_TEST / TEST  # all of it scaled: an upper bound
         share = 100 * looking / training
         print(f"training {training:,.0f} s, looking at most {looking:,.0f} s: {share:.2f} % (budget 10 %)")

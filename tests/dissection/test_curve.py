@@ -5,7 +5,8 @@ import pytest
 
 from tailscope.core import resize_bilinear
 from tailscope.dissection import AnnotatedImages, DissectionSettings, activation_thresholds, dissect
-from tailscope.dissection.curve import fraction_thresholds, pooled_activation
+from tailscope.dissection.curve import pooled_activation
+from tailscope.dissection.thresholds import fraction_thresholds
 
 SIZE, IMAGES = 16, 24
 FRACTIONS = (0.002, 0.02, 0.1)
@@ -80,7 +81,7 @@ def test_the_curve_does_not_move_the_fraction_that_the_layer_is_reported_at() ->
 
 @pytest.mark.parametrize("most_bytes", [0, 2**28])
 def test_thresholds_of_all_fractions_are_those_of_each(most_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tailscope.dissection.curve.MOST_BYTES", most_bytes)
+    monkeypatch.setattr("tailscope.dissection.thresholds.MOST_BYTES", most_bytes)
     maps = world()[0]
     maps[:, 1] = np.maximum(maps[:, 1] - 0.95, 0)
     maps[:, 3] = -np.round(maps[:, 3] * 3)

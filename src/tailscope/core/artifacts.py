@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -90,6 +90,13 @@ def write_array(path: Path, array: np.ndarray) -> None:
     """Write ``.npy`` atomically."""
     with atomic_write(path) as temporary, temporary.open("wb") as stream:
         np.save(stream, array, allow_pickle=False)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, compressed: bool = False) -> None:
+    """Write ``.npz`` atomically."""
+    save = np.savez_compressed if compressed else np.savez
+    with atomic_write(path) as temporary, temporary.open("wb") as stream:
+        save(stream, allow_pickle=False, **arrays)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tailscope.core import InputError
-from tailscope.dissection._cell_kernels import between, interpolate, scan
+from tailscope.dissection._cell_kernels import between, scan
 from tailscope.dissection.cells import CellGrid
 from tailscope.dissection.threads import in_blocks
 
@@ -24,27 +24,6 @@ _VALUES_PER_BLOCK = 2**16  # below it, a thread costs more than it saves
 Masks = tuple[NDArray[np.bool_], NDArray[np.int32], NDArray[np.int64]]
 _Laid = tuple[NDArray[np.integer], NDArray[np.int32], NDArray[np.int64]]
 _Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
-
-
-@njit(cache=True, nogil=True)
-def count_mixed(
-    plane: NDArray[np.float32],
-    place: tuple[int, int, np.float32],
-    grid: CellGrid,
-    values: NDArray[np.float32],
-    hits: NDArray[np.int64],
-) -> int:
-    """Find the pixels of a cell above the threshold: their (row, column) go to ``hits``; return their number."""
-    r, c, threshold = place
-    interpolate(plane, r, c, grid, values)
-    p, count = 0, 0
-    for y in range(grid.row_start[r], grid.row_start[r + 1]):
-        for x in range(grid.column_start[c], grid.column_start[c + 1]):
-            if values[p] > threshold:
-                hits[count, 0], hits[count, 1] = y, x
-                count += 1
-            p += 1
-    return count
 
 
 @njit(cache=True, nogil=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from tailscope.core import InputError, check_choice, generator
-from tailscope.dissection.counts import mean_of_known, ratio
+from tailscope.dissection.counts import mean_ratio, weightings
 from tailscope.dissection.crossfit import LEAST_PATIENTS, patient_halves
 from tailscope.dissection.images import AnnotatedImages
 from tailscope.dissection.matched import in_id_order
@@ -188,13 +188,9 @@ class Causes:
             InputError: ``weights`` has another shape, or a negative entry; the metric is unknown.
         """
         check_choice("metric", metric, CAUSE_METRICS)
-        drawn = np.ones((1, len(self.rows))) if weights is None else np.asarray(weights, dtype=np.float64)
-        if drawn.ndim != 2 or drawn.shape[1] != len(self.rows) or (drawn < 0).any():
-            raise InputError(
-                f"`weights` must be (R, {len(self.rows)}), 0 or more, one column per entry of `rows`; got {drawn.shape}"
-            )
+        drawn = weightings(weights, len(self.rows))
         terms = np.tensordot(np.array(_SIGNS[metric], dtype=np.float64), self.falls, axes=1)
-        return mean_of_known(ratio(drawn @ terms.T, drawn @ self.scored.T.astype(np.float64)))
+        return mean_ratio(drawn, terms, self.scored.astype(np.float64))
 
 
 def plan_causes(

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from tailscope.core import InputError
-from tailscope.dissection._count_kernels import count_above, pooled_above
+from tailscope.dissection._count_kernels import pooled_above
 from tailscope.dissection.cells import CellGrid, cell_grid, cell_sums
 from tailscope.dissection.device_counts import device_counts
 from tailscope.dissection.thresholds import Activations, image_slices
@@ -175,29 +175,6 @@ def ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     return quotient
 
 
-def activated_pixels(
-    activations: Activations, thresholds: NDArray[np.float32], pools: NDArray[np.bool_], size: tuple[int, int]
-) -> NDArray[np.int64]:
-    """Activated pixels of each unit over each concept's pool of images.
-
-    Args:
-        activations: (N, U, h, w) floating, finite.
-        thresholds: (U,) float32.
-        pools: (N, C) bool.
-        size: (H, W) of the mask grid.
-
-    Returns:
-        (U, C) int64.
-    """
-    cells = cell_grid((activations.shape[2], activations.shape[3]), size)
-    total = np.zeros((activations.shape[1], pools.shape[1]), dtype=np.int64)
-    for rows in image_slices(activations):
-        maps = np.ascontiguousarray(activations[rows], dtype=np.float32)
-        nothing = (np.zeros((0, *size), bool), np.zeros((0, *maps.shape[2:]), np.int32), np.zeros((len(maps), 0), int))
-        total += count_above(maps, thresholds, nothing, cells)[0].T @ pools[rows].astype(np.int64)
-    return total
-
-
 def _mask_slices(activations: Activations, masks: tuple[int, ...], chunk_images: int | None) -> Iterator[slice]:
     pixels = masks[1] * masks[2] * masks[3]
     fits = max(1, 2**25 // pixels)
@@ -226,3 +203,28 @@ def mean_of_known(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """
     known = np.isfinite(values)
     return ratio(np.where(known, values, 0.0).sum(axis=1), known.sum(axis=1).astype(np.float64))
+
+
+def weightings(weights: NDArray[np.floating] | None, count: int) -> NDArray[np.float64]:
+    """(R, n) weights of the images of a record, checked; one weighting with all 1 for None.
+
+    Raises:
+        InputError: They have another shape than (R, ``count``), or a negative entry.
+    """
+    drawn = np.ones((1, count)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if drawn.ndim != 2 or drawn.shape[1] != count or (drawn < 0).any():
+        raise InputError(
+            f"`weights` must be (R, {count}), 0 or more, one column per entry of `rows`; got {drawn.shape}"
+        )
+    return drawn
+
+
+def mean_ratio(
+    weights: NDArray[np.float64], part: NDArray[np.number], whole: NDArray[np.number]
+) -> NDArray[np.float64]:
+    """(R,) mean over J of Σw·part / Σw·whole, for (R, n) weights and (J, n) numbers; a J without a whole is left out.
+
+    >>> mean_ratio(np.ones((1, 2)), np.array([[1, 0], [0, 0]]), np.array([[2, 2], [0, 0]]))
+    array([0.25])
+    """
+    return mean_of_known(ratio(weights @ part.T.astype(np.float64), weights @ whole.T.astype(np.float64)))

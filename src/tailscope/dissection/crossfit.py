@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.core import InputError
-from tailscope.dissection.counts import mean_of_known, ratio
+from tailscope.dissection.counts import mean_ratio, ratio, weightings
 
 LEAST_PATIENTS = 7  # METHODS section 5: below it, too few derangements differ
 
@@ -53,12 +52,12 @@ class CrossFit:
     @property
     def best(self) -> float:
         """Cross-fitted best IoU in [0, 1]."""
-        return float(_mean_ratio(np.ones((1, len(self.rows))), self.intersection, self.union)[0])
+        return float(mean_ratio(np.ones((1, len(self.rows))), self.intersection, self.union)[0])
 
     @property
     def null(self) -> float:
         """The same under deranged masks, in [0, 1]."""
-        return float(_mean_ratio(np.ones((1, len(self.rows))), self.null_intersection, self.null_union)[0])
+        return float(mean_ratio(np.ones((1, len(self.rows))), self.null_intersection, self.null_union)[0])
 
     def score(self, weights: NDArray[np.floating] | None = None) -> NDArray[np.float64]:
         """The value under R weightings of the images.
@@ -74,13 +73,9 @@ class CrossFit:
         Raises:
             InputError: ``weights`` has another shape, or a negative entry.
         """
-        drawn = np.ones((1, len(self.rows))) if weights is None else np.asarray(weights, dtype=np.float64)
-        if drawn.ndim != 2 or drawn.shape[1] != len(self.rows) or (drawn < 0).any():
-            raise InputError(
-                f"`weights` must be (R, {len(self.rows)}), 0 or more, one column per entry of `rows`; got {drawn.shape}"
-            )
-        found = _mean_ratio(drawn, self.intersection, self.union)
-        return np.asarray(found - _mean_ratio(drawn, self.null_intersection, self.null_union))
+        drawn = weightings(weights, len(self.rows))
+        found = mean_ratio(drawn, self.intersection, self.union)
+        return np.asarray(found - mean_ratio(drawn, self.null_intersection, self.null_union))
 
 
 def patient_halves(
@@ -166,9 +161,3 @@ class CrossFitter:
             self._intersection[:, 1:].reshape(flat),
             self._union[:, 1:].reshape(flat),
         )
-
-
-def _mean_ratio(
-    weights: NDArray[np.float64], part: NDArray[np.integer], whole: NDArray[np.integer]
-) -> NDArray[np.float64]:
-    return mean_of_known(ratio(weights @ part.T.astype(np.float64), weights @ whole.T.astype(np.float64)))

@@ -14,34 +14,9 @@ from tailscope.dissection.cells import cell_grid
 from tailscope.dissection.counts import DETECTOR_IOU, LEAST_ATTAINABLE, attainable_iou
 from tailscope.dissection.evidence import ClassEvidence
 from tailscope.dissection.tables import NOT_ANNOTATED, NOT_ATTAINABLE
-from tailscope.dissection.thresholds import Activations, activation_thresholds, image_slices, upper_rank
-from tailscope.dissection.top_values import MOST_BYTES, TopValues
+from tailscope.dissection.thresholds import Activations, image_slices
 
 _COLUMNS = ("class", "fraction", "best", "unit", "attainable", "above_rule", "reason")
-
-
-def fraction_thresholds(activations: Activations, fractions: tuple[float, ...]) -> NDArray[np.float32]:
-    """(F, U) thresholds of every unit at F top fractions, the same as :func:`activation_thresholds` gives for each.
-
-    One pass over the images keeps the top share of the largest fraction, in which all the others lie; where that does
-    not fit 256 MiB, each fraction is looked for by itself.
-
-    Raises:
-        InputError: A value is not finite.
-
-    Example:
-        >>> import numpy as np
-        >>> fraction_thresholds(np.arange(10.0).reshape(10, 1, 1, 1), (0.1, 0.3)).tolist()
-        [[8.0], [6.0]]
-    """
-    images, units, height, width = activations.shape
-    ranks = [upper_rank(images * height * width, fraction) for fraction in fractions]
-    if TopValues.size(units, max(ranks) + 1) > MOST_BYTES:
-        return np.stack([activation_thresholds(activations, fraction) for fraction in fractions])
-    top = TopValues(units, max(ranks) + 1)
-    for rows in image_slices(activations):
-        top.add(np.ascontiguousarray(activations[rows], dtype=np.float32).reshape(-1, units, height * width))
-    return np.stack([top.ranked(rank) for rank in ranks])
 
 
 def pooled_activation(

@@ -53,7 +53,7 @@ class ClassEvidence:
     @property
     def pixels(self) -> int:
         """Mask pixels of the class."""
-        return int(self.matched.bank.sum())
+        return self.matched.pixels
 
     def share(self) -> float:
         """φ of the fixed-fraction pool: mask pixels over all pixels of annotated and negative images."""

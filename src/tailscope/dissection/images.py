@@ -95,6 +95,11 @@ class MatchedSet:
         """(n,) bool."""
         return self.own >= 0
 
+    @cached_property
+    def pixels(self) -> int:
+        """Mask pixels of all annotated images."""
+        return int(self.bank.sum())
+
     @property
     def annotated_patients(self) -> int:
         """Patients with an annotation of the class."""

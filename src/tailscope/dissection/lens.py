@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tailscope.core import Advance, InputError, Progress, SilentProgress
 from tailscope.dissection.crossfit import CrossFit
-from tailscope.dissection.curve import curve_table, fraction_thresholds, pooled_activation
+from tailscope.dissection.curve import curve_table, pooled_activation
 from tailscope.dissection.evidence import ClassEvidence, class_evidence
 from tailscope.dissection.images import AnnotatedImages, matched_set
 from tailscope.dissection.settings import DissectionSettings
@@ -24,7 +24,7 @@ from tailscope.dissection.tables import (
     unit_tests,
     units_table,
 )
-from tailscope.dissection.thresholds import Activations, activation_range
+from tailscope.dissection.thresholds import Activations, activation_range, fraction_thresholds
 
 _DEFAULTS, _SILENT = DissectionSettings(), SilentProgress()
 

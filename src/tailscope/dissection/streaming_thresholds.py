@@ -69,15 +69,8 @@ class ThresholdAccumulator:
         self._setting = units, total, top_fraction, most_bytes
         self._rank = upper_rank(total, top_fraction)
         self._seen = 0
-        self._is_exact = TopValues.size(units, self._rank + 1) <= most_bytes
-        self._store: _Store = (
-            TopValues(units, self._rank + 1) if self._is_exact else _KeyHistogram(units, total, most_bytes)
-        )
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether the top share fits the memory bound."""
-        return self._is_exact
+        fits = TopValues.size(units, self._rank + 1) <= most_bytes
+        self._store: _Store = TopValues(units, self._rank + 1) if fits else _KeyHistogram(units, total, most_bytes)
 
     def add(self, maps: NDArray[np.floating]) -> None:
         """Look at the next images; after an error the accumulator must not be used any more.

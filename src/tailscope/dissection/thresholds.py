@@ -74,9 +74,7 @@ def activation_thresholds(
         height, width = size
 
     def chunks() -> Iterator[NDArray[np.float32]]:
-        for rows in _slices(activations, height * width, chunk_images):
-            maps = np.asarray(activations[rows], dtype=np.float32)
-            yield resize_bilinear(maps, (height, width)).reshape(len(maps), units, -1)
+        return _chunks(activations, (height, width), chunk_images)
 
     count = images * height * width
     if variant == "corrected":
@@ -86,6 +84,33 @@ def activation_thresholds(
     below = math.floor(position)
     pair = _order_statistics(chunks, units, count, (below, min(below + 1, count - 1))).astype(np.float64)
     return np.asarray(pair[:, 0] + (pair[:, 1] - pair[:, 0]) * (position - below), dtype=np.float32)
+
+
+def fraction_thresholds(activations: Activations, fractions: tuple[float, ...]) -> NDArray[np.float32]:
+    """(F, U) thresholds of every unit at F top fractions, the same as :func:`activation_thresholds` gives for each.
+
+    One pass over the images keeps the top share of the largest fraction that fits 256 MiB, in which the smaller ones
+    lie; the larger ones take three passes together.
+
+    Raises:
+        InputError: No images, or a value is not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> fraction_thresholds(np.arange(10.0).reshape(10, 1, 1, 1), (0.1, 0.3)).tolist()
+        [[8.0], [6.0]]
+    """
+    _check(activations, 0.0, "grid", None)
+    images, units, height, width = activations.shape
+    count = images * height * width
+    found = np.empty((len(fractions), units), dtype=np.float32)
+    kept = np.array([upper_rank(count, fraction) for fraction in fractions])
+    fits = np.array([TopValues.size(units, rank + 1) <= MOST_BYTES for rank in kept.tolist()], dtype=bool)
+    for some in (fits, ~fits):
+        if some.any():
+            ranks = tuple((count - 1 - kept[some]).tolist())
+            found[some] = _order_statistics(lambda: _chunks(activations, (height, width)), units, count, ranks).T
+    return found
 
 
 def activation_range(
@@ -137,6 +162,15 @@ def key_values(keys: NDArray[np.int64]) -> NDArray[np.float32]:
     offset = keys - 2**31
     bits = np.where(offset >= 0, offset, 2**31 - offset).astype(np.uint32)
     return bits.view(np.float32)
+
+
+def _chunks(
+    activations: Activations, size: tuple[int, int], chunk_images: int | None = None
+) -> Iterator[NDArray[np.float32]]:
+    """(n, U, H·W) of consecutive images, at this size."""
+    for rows in _slices(activations, size[0] * size[1], chunk_images):
+        maps = np.asarray(activations[rows], dtype=np.float32)
+        yield resize_bilinear(maps, size).reshape(len(maps), maps.shape[1], -1)
 
 
 def _order_statistics(

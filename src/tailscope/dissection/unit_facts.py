@@ -14,7 +14,7 @@ from tailscope.dissection.cells import cell_grid, cell_sums
 from tailscope.dissection.counts import ratio
 from tailscope.dissection.images import MatchedSet
 from tailscope.dissection.matched import matched_thresholds
-from tailscope.dissection.thresholds import Activations, activation_range, image_slices
+from tailscope.dissection.thresholds import Activations, image_slices
 
 _BLOCK_BYTES = 64 * 2**20
 
@@ -41,10 +41,14 @@ class UnitSizes:
     @classmethod
     def of(cls, activations: Activations) -> UnitSizes:
         """Of activations (N, U, h, w), an array or a memory map, read in chunks."""
-        lowest, highest = activation_range(activations)
-        total = np.zeros((2, activations.shape[1]))
+        if len(activations.shape) != 4 or min(activations.shape) < 1:
+            raise InputError(f"`activations` must be (N, U, h, w), none of them 0; got {activations.shape}")
+        units = activations.shape[1]
+        lowest, highest, total = np.full(units, np.inf), np.full(units, -np.inf), np.zeros((2, units))
         for rows in image_slices(activations):
             maps = np.asarray(activations[rows])
+            lowest = np.minimum(lowest, maps.min(axis=(0, 2, 3)))
+            highest = np.maximum(highest, maps.max(axis=(0, 2, 3)))
             total[0] += maps.sum(axis=(0, 2, 3), dtype=np.float64)
             total[1] += np.abs(maps).sum(axis=(0, 2, 3), dtype=np.float64)
         if not np.isfinite(total).all():
@@ -83,7 +87,7 @@ class MatchedCounts:
         inside, activated = np.empty((2, len(matched.rows), activations.shape[1]), dtype=np.int64)
         for first, maps in unit_blocks(activations, matched.rows):
             block = slice(first, first + maps.shape[1])
-            pixels = int(matched.bank.sum())
+            pixels = matched.pixels
             level = matched_thresholds(maps, pixels, cells) if thresholds is None else thresholds[block]
             activated[:, block], within = count_above(maps, level, masks, cells)
             inside[:, block] = within[:, :, 0]

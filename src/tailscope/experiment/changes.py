@@ -28,10 +28,12 @@ class Partner:
     Args:
         run: The run.
         network: Its trained network.
+        batch_size: Images at a time.
     """
 
     run: Run
     network: Network
+    batch_size: int
 
 
 def partner_of(run: Run, runs: Sequence[Run], control: str) -> Run | None:
@@ -71,7 +73,7 @@ def measure_changes(
     places = _sample(data, rows)
     scratch = folder.run(run.name) / "partner.scratch.npy"
     with progress.task(f"{run.name}: matching units", places.size) as advance:
-        passed = Pass(partner.network, [layer], data.pixels, rows[places], places.size)
+        passed = Pass(partner.network, [layer], data.pixels, rows[places], partner.batch_size)
         theirs = passed.write([scratch], partner.run.name, advance)[0]
     mine = np.asarray(activations[places])
     match = match_units(activation_correlation(theirs, mine))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.core import atomic_write
+from tailscope.core import write_arrays
 
 Record = TypeVar("Record")
 
@@ -28,8 +28,7 @@ def write_class_records(path: Path, classes: tuple[str, ...], found: Mapping[str
         if not isinstance(record, str):
             number = classes.index(name)
             arrays |= {f"{number}.{field.name}": getattr(record, field.name) for field in fields(record)}
-    with atomic_write(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
+    write_arrays(path, arrays)
 
 
 def read_class_records(path: Path, classes: tuple[str, ...], kind: type[Record]) -> dict[str, Record]:

@@ -10,7 +10,7 @@ from tailscope.core import InputError, Progress, SilentProgress, folder_lock
 from tailscope.experiment.comparing import Comparison, compare_runs, comparison_settings
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.ensembles import compare_ensembles
-from tailscope.experiment.fitting import make_run
+from tailscope.experiment.fitting import CHECKPOINTS, make_run
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.looking import Looking
 from tailscope.experiment.permuted import permuted_folder, permuted_run, wants_permuted
@@ -110,7 +110,7 @@ def _conduct(
         progress.say(f"run {number} of {len(runs)}: {one.name}{' (done)' if is_fitted(folder, one) else ''}")
         with timings.stage("training"):
             if is_fitted(folder, one):
-                remove_state(folder.run(one.name) / "checkpoints")  # a kill right after the record leaves it behind
+                remove_state(folder.run(one.name) / CHECKPOINTS)  # a kill right after the record leaves it behind
             else:
                 make_run(folder, config, prepared.data, one, progress)
         looking.at(one, has_network=one.arm in roles.compared)

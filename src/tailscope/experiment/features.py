@@ -10,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from tailscope import __version__
 from tailscope.core import (
     SPLITS,
     ExperimentData,
     GrowingArray,
     InputError,
     Progress,
-    atomic_write,
     digest,
+    write_arrays,
 )
 from tailscope.experiment.activations import fill_in_batches
 from tailscope.experiment.folder import ExperimentFolder
@@ -59,9 +60,9 @@ def write_features(
     try:
         head = _HeadInput.of(network, data)
     except InputError as error:
-        _write_head(head_path(folder, run.name), {"reason": np.array(str(error))})
+        write_arrays(head_path(folder, run.name), {"reason": np.array(str(error))})
         return
-    weights = digest(folder.run(run.name) / "weights.safetensors", data.fingerprint)
+    weights = digest(folder.run(run.name) / "weights.safetensors", data.fingerprint, __version__)
     for split in SPLITS:
         rows = data.rows(split)
         store = GrowingArray(features_path(folder, run.name, split), rows.size, digest(weights, split, batch_size))
@@ -74,7 +75,7 @@ def write_features(
     bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias
     arrays = {"weight": layer.weight, "bias": bias}
     stored = {name: value.detach().float().cpu().numpy() for name, value in arrays.items()}
-    _write_head(head_path(folder, run.name), {**stored, "reason": np.array("")})
+    write_arrays(head_path(folder, run.name), {**stored, "reason": np.array("")})
 
 
 def why_no_features(folder: ExperimentFolder, run: str) -> str:
@@ -149,8 +150,3 @@ class _HeadInput:
         with torch.no_grad(), frozen_eval(module), tap(module, [self.name], at="input") as taps:
             logits = module(images)
             return taps[self.name], logits
-
-
-def _write_head(place: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
-    with atomic_write(place) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)

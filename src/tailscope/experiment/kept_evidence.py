@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.core import atomic_write
+from tailscope.core import write_arrays
 from tailscope.dissection import ClassEvidence, ConceptCounts, CrossFit, MatchedSet
 
 _RECORDS: dict[str, type[Any]] = {"matched": MatchedSet, "regions": ConceptCounts, "crossfit": CrossFit}
@@ -35,8 +35,7 @@ class KeptEvidence(MutableMapping[str, ClassEvidence]):
             return _evidence({key: stored[key] for key in stored.files})
 
     def __setitem__(self, name: str, evidence: ClassEvidence) -> None:
-        with atomic_write(self._file(name)) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **_arrays(evidence))
+        write_arrays(self._file(name), _arrays(evidence))
 
     def __delitem__(self, name: str) -> None:
         self._file(name).unlink()

@@ -9,7 +9,7 @@ import numpy as np
 from tailscope.core import ExperimentData, Progress, generator
 from tailscope.experiment.annotated import annotated_test_pairs
 from tailscope.experiment.config import ExperimentConfig, slug
-from tailscope.experiment.fitting import make_run, trained_network
+from tailscope.experiment.fitting import CHECKPOINTS, make_run, trained_network
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.plan import Run, is_fitted, run_hash
 from tailscope.models import Network
@@ -75,7 +75,7 @@ def permuted_network(
     place, run = permuted_folder(folder), permuted_run(config, data)
     changed = permuted_data(data, run.seed)
     if is_fitted(place, run):
-        remove_state(place.run(run.name) / "checkpoints")  # a kill right after the record leaves it behind
+        remove_state(place.run(run.name) / CHECKPOINTS)  # a kill right after the record leaves it behind
     else:
         # Nobody looks at how it came about, so it keeps no epochs.
         training = replace(config.training, keep_checkpoints=())

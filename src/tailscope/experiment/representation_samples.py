@@ -73,7 +73,15 @@ def swap_table(folder: ExperimentFolder, data: ExperimentData, test: TestSet, gr
     missing = np.full((2, 2, len(test.classes)), np.nan)
     found = [missing] * len(runs) if reason else [swap.auroc(test.targets) for swap in _swaps(folder, data, grid)]
     rows = [
-        (arm, seed, name, test.groups[number], *halves, float(values[place][number]), reason or _lacking(test, number))
+        (
+            arm,
+            seed,
+            name,
+            test.groups[number],
+            *halves,
+            float(values[place][number]),
+            reason or test.why_unranked(number),
+        )
         for (arm, seed), values in zip(runs, found, strict=True)
         if arm != grid.arms[0]
         for number, name in enumerate(test.classes)
@@ -87,13 +95,6 @@ def _combinations(control: str, arm: str) -> Iterator[tuple[tuple[int, int], tup
     for row, features in enumerate((control, arm)):
         for column, head in enumerate((control, arm)):
             yield (row, column), (features, head)
-
-
-def _lacking(test: TestSet, number: int) -> str:
-    positives, negatives = test.label_patients(number)
-    if positives and negatives:
-        return ""
-    return f"no {'positive' if not positives else 'negative'} test image"
 
 
 def _why_not(folder: ExperimentFolder, grid: RunGrid) -> str:

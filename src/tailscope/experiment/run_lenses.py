@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from tailscope import __version__
 from tailscope.core import Progress, digest
 from tailscope.dissection import AnnotatedImages, CauseSettings
 from tailscope.experiment.activations import Pass, remove_activations
@@ -18,7 +19,7 @@ from tailscope.experiment.concept_images import concept_images
 from tailscope.experiment.features import features_path, head_path, write_features
 from tailscope.experiment.fitting import kept_of, trained_network
 from tailscope.experiment.folder import ExperimentFolder
-from tailscope.experiment.geometry import write_geometry
+from tailscope.experiment.geometry import GEOMETRY, write_geometry
 from tailscope.experiment.kept_evidence import KeptEvidence
 from tailscope.experiment.layer_store import LayerStore
 from tailscope.experiment.lens_config import AlignmentLens, DissectionLens, RepresentationLens
@@ -162,7 +163,7 @@ class RunLenses:
         partner = partner_of(self.run, self.runs, self.prepared.config.compare.control)
         if partner is not None:
             settings = {**lens.model_dump(exclude={"causes", "cards"}), "partner": digest(self._weights_of(partner))}
-            changes = partial(self._measure_changes, partner)
+            changes = partial(self._measure_changes, partner, lens.batch_size)
             yield Work(CHANGES, self._weights, settings, changes, of="dissection")
 
     @cached_property
@@ -171,9 +172,10 @@ class RunLenses:
         found = self.prepared.layers
         asked = (*found.get("dissection", ()), *found.get("representation", ()))
         layers = {layer.name: layer for layer in asked}
-        batch = 64 if config.lenses.dissection is None else config.lenses.dissection.batch_size
+        lens = config.lenses.dissection or config.lenses.representation
+        batch = lens.batch_size if lens is not None else 1  # without a lens nothing is looked at
         seen = Pass(self.network, tuple(layers.values()), data.pixels, data.rows("test"), batch)
-        inputs = digest(self._weights, data.fingerprint)
+        inputs = digest(self._weights, data.fingerprint, __version__)
         return LayerStore(self.folder.run(self.run.name), seen, inputs, self.run.name, self.progress)
 
     @property
@@ -217,15 +219,16 @@ class RunLenses:
         seen = (layer, self._store.activations[layer.name], self._images)
         write_cards(self.folder, self.run, self.network, self.prepared.data, seen, lens.cards)
 
-    def _measure_changes(self, partner: Run) -> None:
+    def _measure_changes(self, partner: Run, batch_size: int) -> None:
         layer = self._first_layer
-        other = Partner(partner, self._network_of(partner))
+        other = Partner(partner, self._network_of(partner), batch_size)
         seen = (layer, self._store.activations[layer.name])
         measure_changes(self.folder, self.run, other, self.prepared.data, seen, self.progress)
 
     def _representation(self, lens: RepresentationLens) -> Work:
         folder, name = self.folder, self.run.name
-        outputs = (head_path(folder, name), probes_path(folder, name), grams_path(folder, name))
+        files = (head_path(folder, name), probes_path(folder, name), grams_path(folder, name))
+        outputs = (*files, folder.evidence(GEOMETRY, name))
         do = partial(self._look_at_features, lens)
         return Work(REPRESENTATION, self._weights, lens.model_dump(), do, outputs)
 
@@ -233,18 +236,18 @@ class RunLenses:
         folder, run, data = self.folder, self.run, self.prepared.data
         write_features(folder, run, self.network, data, lens.batch_size, self.progress)
         look_at_probes(folder, run, data, self.progress)
-        # Only the probes read these; of a large data set they would fill the disk.
-        remove_activations([features_path(folder, run.name, split) for split in ("train", "val")])
         activations = {layer: self._store.activations[layer] for layer in lens.layers}
         write_grams(grams_path(folder, run.name), data, activations, lens.minibatch)
         write_geometry(folder, run, data)
+        # Only the probes read these; of a large data set they would fill the disk.
+        remove_activations([features_path(folder, run.name, split) for split in ("train", "val")])
 
     def _trajectory(self) -> Work:
-        config = self.prepared.config
+        config, alignment = self.prepared.config, self.prepared.config.lenses.alignment
         settings = {
             "epochs": list(kept_of(self.folder, config, self.run)),
             "dissection": config.lenses.dissection and config.lenses.dissection.model_dump(exclude={"causes", "cards"}),
-            "alignment": config.lenses.alignment is not None,
+            "alignment": alignment and alignment.model_dump(include={"layer", "batch_size", "attributions"}),
         }
         do = partial(measure_trajectory, self.folder, config, self.run, self.pairs, self.progress)
         return Work(TRAJECTORY, self._weights, settings, do)

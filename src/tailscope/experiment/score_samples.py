@@ -64,8 +64,7 @@ def _cell(
     labels = test.targets[:, number]
     positive, negative = labels == 1, labels == 0
     positives, negatives = test.label_patients(number)
-    if not (positives and negatives):
-        reason = f"no {'positive' if not positives else 'negative'} test image"
+    reason = test.why_unranked(number) or reason
     found = missing(test, grid, reason)
     if not reason:
         columns = np.repeat(labels[:, None], len(grid.names), axis=1)

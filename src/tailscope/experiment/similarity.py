@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailscope.core import ExperimentData, atomic_write
+from tailscope.core import ExperimentData, write_arrays
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.test_set import RunGrid
 from tailscope.representation import LEAST_IMAGES, centred_grams, cka_matrix, minibatches, relative_cka
@@ -39,8 +39,7 @@ def write_grams(
     if len(np.unique(data.patient_ids[rows])) >= LEAST_IMAGES:
         batches = minibatches(data.image_ids[rows], data.patient_ids[rows], batch=minibatch)
         arrays = {name: centred_grams(values, batches) for name, values in activations.items()}
-    with atomic_write(place) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
+    write_arrays(place, arrays)
 
 
 def similarity_tables(folder: ExperimentFolder, grid: RunGrid) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -50,8 +49,8 @@ def similarity_tables(folder: ExperimentFolder, grid: RunGrid) -> tuple[pd.DataF
         One row per layer and pair of runs, columns :data:`SIMILARITY_COLUMNS`; and the table of
         :func:`~tailscope.representation.relative_cka`. Both empty with fewer than 4 test patients.
     """
-    stored = [np.load(grams_path(folder, name), allow_pickle=False) for name in grid.names]
-    layers = [name for name in stored[0].files if all(name in one.files for one in stored)]
+    stored = [_read_grams(grams_path(folder, name)) for name in grid.names]
+    layers = [name for name in stored[0] if all(name in one for one in stored)]
     arms = [arm for arm in grid.arms for _ in grid.seeds]
     seeds = list(grid.seeds) * len(grid.arms)
     found = [cka_matrix([one[layer] for one in stored]) for layer in layers]
@@ -64,3 +63,8 @@ def similarity_tables(folder: ExperimentFolder, grid: RunGrid) -> tuple[pd.DataF
     table = pd.DataFrame(rows, columns=list(SIMILARITY_COLUMNS))
     values = np.stack([matrix.value for matrix in found]) if found else np.zeros((0, len(arms), len(arms)))
     return table, relative_cka(values, arms, seeds, layers, grid.arms[0])
+
+
+def _read_grams(place: Path) -> dict[str, NDArray[np.float64]]:
+    with np.load(place, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}

@@ -61,6 +61,13 @@ class TestSet:
         column = self.targets[:, number]
         return self.patients_among(column == 1), self.patients_among(column == 0)
 
+    def why_unranked(self, number: int) -> str:
+        """Why nothing can rank the images of a class; empty where it can."""
+        positives, negatives = self.label_patients(number)
+        if positives and negatives:
+            return ""
+        return f"no {'positive' if not positives else 'negative'} test image"
+
     def draw(self, required: NDArray[np.bool_]) -> Resamples:
         """Patient resamples in which each of the (N, J) required columns keeps an image.
 

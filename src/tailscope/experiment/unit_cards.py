@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-from tailscope.core import ExperimentData, atomic_write
+from tailscope.core import ExperimentData, write_arrays
 from tailscope.dissection import AnnotatedImages, CardSettings, best_units, linear_rest, unit_cards
 from tailscope.experiment.folder import ExperimentFolder, write_evidence
 from tailscope.experiment.plan import Run
 from tailscope.experiment.test_set import RunGrid
 from tailscope.models import Layer, Network
 from tailscope.report import UnitCardPicture
+from tailscope.training import image_batches
 
 CARDS = "unit_cards"
 _IMAGES = 5
@@ -65,8 +65,7 @@ def write_cards(
         key = f"{images.classes.index(card.concept)}-{card.unit}"
         weights = np.full(len(images.classes), np.nan) if card.weights is None else card.weights
         arrays |= {f"{key}.regions": card.regions, f"{key}.weights": weights, f"{key}.ious": card.iou_matched}
-    with atomic_write(regions_path(folder, run.name)) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
+    write_arrays(regions_path(folder, run.name), arrays, compressed=True)
     found = pd.DataFrame(rows, columns=["class", "unit", "image_id", "rank", "value"])
     write_evidence(folder.evidence(CARDS, run.name), found.assign(run=run.name, layer=layer.name))
 
@@ -141,12 +140,9 @@ def _head(
     network: Network, data: ExperimentData, layer: Layer, activations: NDArray[np.float32], concepts: int
 ) -> NDArray[np.float64] | None:
     """(concepts, U) weights of the head where the layer feeds it; NaN for concepts that are no class."""
-    rows = data.rows("test")[:_TRIED]
-    device = next(network.module.parameters()).device
-    images = network.preprocessing(data.pixels[rows]).to(device)
+    _, images = next(image_batches(network, data.pixels, data.rows("test")[:_TRIED], _TRIED))
     means = np.asarray(activations[:_TRIED]).mean(axis=(0, 2, 3), dtype=np.float64)
-    with torch.no_grad():
-        rest = linear_rest(network.module, images, layer, means)
+    rest = linear_rest(network.module, images, layer, means)
     if rest is None:
         return None
     padded = np.full((concepts, layer.channels), np.nan)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tailscope.core import read_json
 from tailscope.experiment.causes import CAUSES
-from tailscope.experiment.changes import CHANGES
+from tailscope.experiment.changes import CHANGES, partner_of
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.lens_config import DissectionLens
 from tailscope.experiment.plan import Run, with_arms
@@ -135,7 +135,7 @@ def _cause_intervals(estimates: pd.DataFrame, layer: str) -> pd.DataFrame:
 
 def _changes(folder: ExperimentFolder, runs: tuple[Run, ...]) -> pd.DataFrame | None:
     """One row per run with a partner and class."""
-    held = tuple(run.name for run in runs if folder.evidence(CHANGES, run.name).exists())
+    held = tuple(run.name for run in runs if partner_of(run, runs, runs[0].arm))
     if not held:
         return None
     names = {"detectors_a": "detectors_control", "detectors_b": "detectors_arm"}

@@ -82,7 +82,7 @@ def look_at_units(
         seen: Images and activations.
         progress: Moves by classes.
     """
-    tables, curves, summaries, published = [], [], [], [_no_published()]
+    tables, curves, summaries, published = [], [], [], []
     for number, (layer, activations) in enumerate(seen.activations.items()):
         settings, label = dissection_settings(lens), f"{run.name}: units of {layer}"
         result = dissect(activations, seen.images, settings, kept=seen.kept[layer], progress=progress, label=label)
@@ -141,7 +141,3 @@ def _parts(result: Dissection) -> Iterator[pd.DataFrame]:
             metric=metric, value=value, reference=value - excess, excess=excess, excess_shifted=shifted,
             excess_per_live=per_live,
         )  # fmt: skip
-
-
-def _no_published() -> pd.DataFrame:
-    return pd.DataFrame({"run": pd.Series(dtype=str), "layer": pd.Series(dtype=str), "class": pd.Series(dtype=str)})
