@@ -30,7 +30,14 @@ def probe_table(findings: pd.DataFrame, estimates: pd.DataFrame) -> pd.DataFrame
     """
     probes = _values(estimates, "representation", PROBE_METRIC, "probe")
     heads = _values(estimates, "performance", HEAD_METRIC, "head").drop(columns="reason")
-    table = probes.merge(heads, on=_KEYS, how="left").merge(representation_verdicts(findings), on=_KEYS, how="left")
+    verdicts = representation_verdicts(findings)
+    means = verdicts["class"] == verdicts["group"]
+    # These stand in a list, apart from the table that says whose they are.
+    verdicts.loc[means, "sentence"] = [
+        f"{arm}, {'all classes' if group == 'macro' else group}: {sentence[:1].lower()}{sentence[1:]}"
+        for arm, group, sentence in verdicts.loc[means, ["arm", "group", "sentence"]].itertuples(index=False)
+    ]
+    table = probes.merge(heads, on=_KEYS, how="left").merge(verdicts, on=_KEYS, how="left")
     told = {"verdict": "", "sentence": "", "reason": ""}
     return table.fillna(told)[list(PROBE_TABLE_COLUMNS)]
 

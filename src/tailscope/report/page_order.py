@@ -33,12 +33,16 @@ class PageOrder:
             >>> frame = pd.DataFrame({"class": ["tube", "hernia", "mass", "macro"]})
             >>> [row["class"] for row in PageOrder(("mass", "hernia"), ("control",)).rows(frame, ("class",))]
             ['macro', 'mass', 'hernia', 'tube']
+            >>> frame = pd.DataFrame({"class": ["tube", "lead"] * 2, "arm": ["control"] * 2 + ["focal"] * 2})
+            >>> [row["class"] for row in PageOrder((), ("control", "focal")).rows(frame, ("class", "arm"))]
+            ['tube', 'tube', 'lead', 'lead']
         """
         table = filled(frame, columns)
         if "arm" in columns:
             table = ranked(table, "arm", self.arms)
         if "class" in columns:
-            table = ranked(table, "class", (*AGGREGATES, *self.classes))
+            others = tuple(text_of(name) for name in table["class"].unique())
+            table = ranked(table, "class", tuple(dict.fromkeys((*AGGREGATES, *self.classes, *others))))
         return rows_of(table)
 
 
