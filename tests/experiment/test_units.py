@@ -132,7 +132,7 @@ class StopsWithin:
         self.moved: dict[str, int] = {}
 
     @contextmanager
-    def task(self, description: str, total: int, unit: str = "images") -> Iterator[Callable[[int], None]]:  # noqa: ARG002
+    def task(self, description: str, total: int, unit: str = "images") -> Iterator[Callable[[int], None]]:
         name = description.split(": ")[-1]
 
         def advance(count: int) -> None:
