@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
+from further_content import ensembles, performance, statistics
 from unit_content import unit_tables
 
 from tailscope.core import generator
@@ -284,19 +285,6 @@ def balance():
     return pd.DataFrame(rows)
 
 
-def ensembles():
-    rows = [
-        {
-            "metric": metric, "class": name, "group": "head", "arm": arm, "value": 0.8, "lo": np.nan, "hi": np.nan,
-            "difference": difference, "difference_lo": difference - 0.01, "difference_hi": difference + 0.01,
-        }
-        for metric in ("auroc", "average_precision")
-        for name in ("macro", "head", "tail", "mass")
-        for arm, difference in (("ensemble of control", np.nan), ("ensemble of focal", 0.0421))
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
 def tuning(arms=ARMS):
     rows = []
     for arm in arms:
@@ -347,6 +335,8 @@ def build(**changes):
         estimates=estimates(),
         findings=findings(),
         hidden=hidden(),
+        statistics=statistics(ARMS, CLASSES),
+        performance=performance(ARMS, CLASSES),
         alignment=alignment(),
         references=references(),
         views=views(),
@@ -381,6 +371,8 @@ def twelve_arms():
         arms=TWELVE,
         estimates=estimates(TWELVE),
         findings=findings(TWELVE),
+        statistics=statistics(TWELVE, CLASSES),
+        performance=performance(TWELVE, CLASSES),
         alignment=alignment(TWELVE),
         units=units(TWELVE),
         layers=layers(TWELVE),
