@@ -35,7 +35,8 @@ def test_the_files_of_each_source_are_recognised(invoke, tmp_path, make, source)
     out = tmp_path / "experiment.yaml"
     result = invoke("init", tmp_path / "set", "--out", out)
     assert result.exit_code == 0
-    assert f"set holds {source}; wrote {out}. Look at it, then:\n  tailscope run {out} --dry-run" in result.output
+    assert f"set holds {source} (" in result.output
+    assert f"; wrote {out}. Look at it, then:\n  tailscope run {out} --dry-run" in result.output
     config = load_config(out)
     assert config.data.source == source
     assert config.data.root == (tmp_path / "set").resolve()

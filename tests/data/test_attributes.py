@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from tailscope.core import DataError
-from tailscope.data import CsvTables, DataSettings, Phantom, SplitSettings, prepare
+from tailscope.data import DataSettings, Phantom, SplitSettings, prepare
 from tailscope.data.attributes import image_attributes
 from tailscope.data.phantom_confounders import BASE_RATES
 from tailscope.data.tables import annotation_table
+from tailscope.sources import CsvTables
 
 SETTINGS = DataSettings(image_size=(4, 5), split=SplitSettings(test=0.3, val=0.2))
 TIE = {"pneumothorax": {"artifact": "chest_tube", "strength": 0.9}}

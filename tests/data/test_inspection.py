@@ -6,7 +6,8 @@ import shutil
 
 import numpy as np
 
-from tailscope.data import CsvTables, DataSettings, inspect_dataset
+from tailscope.data import DataSettings, inspect_dataset
+from tailscope.sources import CsvTables
 
 LABELS = (
     "image,patient,mass,edema,split\n00.png,p0,1,0,train\n01.png,p0,,-1,test\n02.png,p1,0,1,test\n03.png,p2,1,0,val\n"

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from tailscope.core import DataError, LeakageError
-from tailscope.data import CsvTables, DataSettings, SplitSettings, prepare
+from tailscope.data import DataSettings, SplitSettings, prepare
 from tailscope.data import files as files_module
+from tailscope.sources import CsvTables
 
 SETTINGS = DataSettings(image_size=(4, 5), split=SplitSettings(test=0.3, val=0.2))
 SHAPES = "image,class,x0,y0,x1,y1\n02.png,mass,0,0,4,4\n03.png,mass,2,2,6,6\n04.png,mass,0,0,4,4\n"

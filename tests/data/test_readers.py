@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from tailscope.core import InputError, UnknownNameError
-from tailscope.data import CsvTables, DataSettings, SplitSettings, prepare
+from tailscope.data import DataSettings, SplitSettings, prepare
 from tailscope.data.masks import MaskDrawer
 from tailscope.data.readers import combined, require_reader, shape_lines
 from tailscope.data.tables import annotation_table
+from tailscope.sources import CsvTables
 
 
 def shapes_of(*rows):

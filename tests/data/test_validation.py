@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from tailscope.core import DataError
-from tailscope.data import CsvTables
 from tailscope.data.tables import annotation_table
 from tailscope.data.validation import check_dataset, shape_problem
+from tailscope.sources import CsvTables
 
 
 @pytest.fixture

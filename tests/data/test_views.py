@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tailscope.core import DataError, InputError
-from tailscope.data import CsvTables, DataSettings
+from tailscope.data import DataSettings
 from tailscope.data.views import view_labels
+from tailscope.sources import CsvTables
 
 LABELS = "image,mass,edema\n00.png,1,0\n01.png,,-1\n02.png,0,1\n03.png,0,0\n04.png,-1,-1\n"
 

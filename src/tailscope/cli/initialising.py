@@ -10,9 +10,10 @@ import typer
 import yaml
 
 from tailscope.core import InputError, write_text
-from tailscope.data import DATASETS, recognise
-from tailscope.data.recognition import image_column, label_tables
+from tailscope.data import DATASETS
 from tailscope.data.text_tables import read_text_table
+from tailscope.sources import recognise
+from tailscope.sources.csv_columns import image_column, label_tables
 
 _PATIENT_COLUMNS = ("patient", "patient_id", "patientid", "subject", "subject_id")
 
@@ -61,22 +62,26 @@ def write_configuration(root: Path, out: Path) -> None:
 
     Raises:
         InputError: Nothing is recognised, or ``out`` exists.
+        DataError: The folder holds the files of several sets.
     """
     if out.exists():
         raise InputError(f"{out} exists; nothing was written: choose another --out, or delete it")
     if not root.is_dir():
         raise InputError(f"{root} is no folder; give the folder that holds the data set")
-    source = recognise(root)
-    if source is None:
+    found = recognise(root)
+    if found is None:
         raise InputError(
             f"no data set was recognised in {root}; expected the files of one of {', '.join(DATASETS.names())}, or a "
             "CSV file with a column of image names"
         )
+    source = found.source
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", root.resolve().name).strip("-._") or "experiment"
     command = shlex.quote(str(out))
     facts = {"source": source, "folder": root.name or "this folder", "out": command, "name": _yaml(name)}
     write_text(out, _TEMPLATE.format(**facts, root=_yaml(_relative(root, out)), settings=_settings(source, root)))
-    typer.echo(f"{root} holds {source}; wrote {out}. Look at it, then:\n  tailscope run {command} --dry-run")
+    typer.echo(
+        f"{root} holds {source} ({found.variant}); wrote {out}. Look at it, then:\n  tailscope run {command} --dry-run"
+    )
 
 
 def _relative(root: Path, out: Path) -> str:

@@ -48,6 +48,16 @@ class TextTable:
         return f"{self.name}, line {self.lines[row]}"
 
 
+def columns_of(path: Path) -> tuple[str, ...]:
+    """The header of a table, read alone; empty where there is none or it cannot be read."""
+    try:
+        with _open_text(path) as stream:
+            header = next((record for _, record in _records(stream, _delimiter(path)) if any(record)), [])
+    except (OSError, UnicodeDecodeError, EOFError, csv.Error):
+        return ()
+    return tuple(field.strip() for field in header)
+
+
 def read_text_table(path: Path) -> TextTable:
     """Read a CSV or TSV file, plain or gzipped, UTF-8 with or without byte-order mark.
 
@@ -58,10 +68,9 @@ def read_text_table(path: Path) -> TextTable:
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist; expected a CSV or TSV file: check the name")
-    delimiter = "\t" if path.name.removesuffix(".gz").lower().endswith((".tsv", ".tab")) else ","
     try:
         with _open_text(path) as stream:
-            records = [(line, record) for line, record in _records(stream, delimiter) if any(record)]
+            records = [(line, record) for line, record in _records(stream, _delimiter(path)) if any(record)]
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
         raise DataError(f"{path} is not a table of UTF-8 text ({error}); save it as CSV in UTF-8") from None
     if not records:
@@ -70,6 +79,10 @@ def read_text_table(path: Path) -> TextTable:
     width = len(columns)
     rows = tuple(tuple((record + [""] * width)[:width]) for _, record in records[1:])
     return TextTable(path.name, columns, rows, tuple(line for line, _ in records[1:]))
+
+
+def _delimiter(path: Path) -> str:
+    return "\t" if path.name.removesuffix(".gz").lower().endswith((".tsv", ".tab")) else ","
 
 
 def _open_text(path: Path) -> IO[str]:

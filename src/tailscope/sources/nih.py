@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,11 @@ import pandas as pd
 from tailscope.core.errors import DataError, InputError
 from tailscope.core.records import Dataset
 from tailscope.data.files import FileContent, ImageFiles, index_by_name, require_root
-from tailscope.data.nih_tables import FINDINGS, NO_FINDING, Entry, read_boxes, read_entries, read_lists
-from tailscope.data.registry import DATASETS
+from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import annotation_table, image_table, label_table
+from tailscope.data.text_tables import columns_of
 from tailscope.data.validation import annotation_problems, raise_problems, some
+from tailscope.sources.nih_tables import FINDINGS, NO_FINDING, Entry, read_boxes, read_entries, read_lists
 
 
 @DATASETS.register("nih_chestxray14")
@@ -38,10 +39,24 @@ class NihChestXray14:
 
     missing: Literal["error", "skip"] = "error"
     no_finding: bool = False
+    is_format: ClassVar[bool] = False
+    terms: ClassVar[Terms] = Terms(
+        "no limits on use; name the NIH Clinical Center, link to the download site, cite the paper",
+        "open download from the NIH Clinical Center",
+    )
 
     def __post_init__(self) -> None:
         if self.missing not in ("error", "skip"):
             raise InputError(f"`missing` must be error or skip; got {self.missing!r}")
+
+    @staticmethod
+    def recognise(root: Path) -> str | None:
+        """The table of labels, and whether its header is of 2017 or 2020."""
+        path = find_table(root, "Data_Entry*.csv*")
+        if path is None:
+            return None
+        sex = "Patient Sex" if "Patient Sex" in columns_of(path) else "Patient Gender"
+        return f"{path.name}, header with {sex}"
 
     def __call__(self, root: Path | None) -> Dataset:
         """Read the folder.

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from tailscope.core import DataError, InputError
-from tailscope.data import CheXpert, DataSettings
-from tailscope.data.chexpert_tables import CLASSES
+from tailscope.data import DataSettings
 from tailscope.data.views import view_labels
+from tailscope.sources import CheXpert
+from tailscope.sources.chexpert_tables import CLASSES
 
 HEADER = "Path,Sex,Age,Frontal/Lateral,AP/PA," + ",".join(CLASSES)
 COLUMN = {name: number for number, name in enumerate(CLASSES)}

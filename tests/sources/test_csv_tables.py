@@ -12,7 +12,7 @@ from PIL import Image
 
 from tailscope.core import DataError, InputError
 from tailscope.data import DATASETS
-from tailscope.data.csv_tables import CsvTables
+from tailscope.sources.csv_tables import CsvTables
 
 
 def labels_of(folder: Path, text: str, **settings: object) -> dict[tuple[str, str], str]:

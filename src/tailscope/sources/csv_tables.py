@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -13,14 +14,14 @@ from numpy.typing import NDArray
 from tailscope.core.errors import DataError, InputError
 from tailscope.core.geometry import Size
 from tailscope.core.records import Dataset
-from tailscope.data.csv_columns import further_columns
-from tailscope.data.csv_shapes import BoxFormat, ShapeReader, shape_readers
 from tailscope.data.decoding import raster_size
 from tailscope.data.files import IMAGE_SUFFIXES, FileContent, ImageFiles, inside, require_root
 from tailscope.data.registry import DATASETS
 from tailscope.data.tables import STATE_OF, annotation_table, image_table, label_table
 from tailscope.data.text_tables import TextTable, read_text_table
 from tailscope.data.validation import annotation_problems, raise_problems, some
+from tailscope.sources.csv_columns import further_columns, image_column, label_tables
+from tailscope.sources.csv_shapes import BoxFormat, ShapeReader, shape_readers
 
 SPLIT_OF = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(
     ("val", "valid", "validation"), "val"
@@ -65,6 +66,7 @@ class CsvTables:
     annotation_size: tuple[int, int] | None = None
     point_radius_px: float | None = None
     flips_allowed: bool = False
+    is_format: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._require_text()
@@ -86,6 +88,12 @@ class CsvTables:
                 raise InputError(f"`{name}` must be text, such as a file name; got {value!r}")
         if isinstance(self.classes, str):
             raise InputError(f"`classes` must be a list of columns, such as [{self.classes}]; got {self.classes!r}")
+
+    @staticmethod
+    def recognise(root: Path) -> str | None:
+        """A table with a column of image names."""
+        found = next((path for path in label_tables(root) if image_column(path) is not None), None)
+        return None if found is None else f"{found.name}, with a column of image names"
 
     def __call__(self, root: Path | None) -> Dataset:
         """Read the tables and find the files.

@@ -1,13 +1,16 @@
-"""Columns of a table of labels that hold no labels, but say something about the images."""
+"""Tables of images in a folder, and their columns that hold no labels, but say something about the images."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from tailscope.core.errors import DataError
 from tailscope.data.attributes import STRUCTURE
-from tailscope.data.text_tables import TextTable
+from tailscope.data.files import IMAGE_SUFFIXES
+from tailscope.data.text_tables import TextTable, read_text_table
 
 
 def further_columns(table: TextTable, names: Sequence[str]) -> dict[str, list[Any]]:
@@ -36,6 +39,23 @@ def further_columns(table: TextTable, names: Sequence[str]) -> dict[str, list[An
         elif name not in STRUCTURE:
             columns[name] = cells
     return columns
+
+
+def label_tables(root: Path) -> list[Path]:
+    """The CSV and TSV files of a folder, sorted."""
+    return sorted(path for path in root.iterdir() if path.suffix.lower() in (".csv", ".tsv") and path.is_file())
+
+
+def image_column(path: Path) -> str | None:
+    """The first column of a table whose first cell is the name of an image file, or None."""
+    try:
+        table = read_text_table(path)
+    except DataError:
+        return None
+    if not len(table):
+        return None
+    cells = zip(table.columns, table.rows[0], strict=True)
+    return next((name for name, cell in cells if cell.strip().lower().endswith(IMAGE_SUFFIXES)), None)
 
 
 def _number(cell: str) -> float:

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from tailscope.core import DataError, InputError
-from tailscope.data import DataSettings, NihChestXray14, SplitSettings, prepare
-from tailscope.data.nih_tables import FINDINGS, parse_age, read_boxes, read_entries
+from tailscope.data import DataSettings, SplitSettings, prepare
+from tailscope.sources import NihChestXray14
+from tailscope.sources.nih_tables import FINDINGS, parse_age, read_boxes, read_entries
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="../shared is not here")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from tailscope.core.errors import DataError, InputError
 from tailscope.core.records import Dataset
 from tailscope.data.files import FileContent, ImageFiles, require_root
-from tailscope.data.registry import DATASETS
+from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import Shape, annotation_table, image_table, label_table
 from tailscope.data.validation import annotation_problems, raise_problems
 
@@ -50,10 +51,17 @@ class ChulaRbc12:
     """
 
     radius_px: float = 35.0
+    is_format: ClassVar[bool] = False
+    terms: ClassVar[Terms] = Terms("MIT", "open: github.com/Chula-PIC-Lab/Chula-RBC-12-Dataset")
 
     def __post_init__(self) -> None:
         if not self.radius_px > 0:
             raise InputError(f"`radius_px` must be above 0; got {self.radius_px}")
+
+    @staticmethod
+    def recognise(root: Path) -> str | None:
+        """The folders ``Dataset`` and ``Label``."""
+        return "Dataset and Label" if all((root / name).is_dir() for name in ("Dataset", "Label")) else None
 
     def __call__(self, root: Path | None) -> Dataset:
         """Read the folder.

@@ -1,4 +1,4 @@
-"""Small made data sets for the tests of this room."""
+"""Small made data sets for the tests of several rooms."""
 
 from __future__ import annotations
 

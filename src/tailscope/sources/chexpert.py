@@ -7,19 +7,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
 from tailscope.core.errors import DataError, InputError
 from tailscope.core.records import Dataset
-from tailscope.data.chexpert_tables import CLASSES, View, read_views
 from tailscope.data.files import FileContent, ImageFiles, require_root, walk_images
-from tailscope.data.registry import DATASETS
+from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import annotation_table, image_table, label_table
-from tailscope.data.text_tables import read_text_table
+from tailscope.data.text_tables import columns_of, read_text_table
 from tailscope.data.validation import raise_problems, some
+from tailscope.sources.chexpert_tables import CLASSES, View, read_views
 
 _VALIDATION_TABLES = ("valid.csv", "val_labels.csv")  # the same images, as released first and with the test set
 _TAIL = re.compile(r"patient[^/]+/study[^/]+/[^/]+$")
@@ -47,12 +47,24 @@ class CheXpert:
     views: Literal["frontal", "all"] = "frontal"
     missing: Literal["error", "skip"] = "error"
     train_table: str = "train.csv"
+    is_format: ClassVar[bool] = False
+    terms: ClassVar[Terms] = Terms(
+        "Stanford AIMI research use agreement: no commercial use, no redistribution",
+        "registration with the Stanford AIMI centre",
+    )
 
     def __post_init__(self) -> None:
         if self.views not in ("frontal", "all"):
             raise InputError(f"`views` must be frontal or all; got {self.views!r}")
         if self.missing not in ("error", "skip"):
             raise InputError(f"`missing` must be error or skip; got {self.missing!r}")
+
+    @staticmethod
+    def recognise(root: Path) -> str | None:
+        """Tables with CheXpert's header."""
+        paths = (find_table(root, name) for name in ("train.csv", "valid.csv", "test_labels.csv"))
+        found = [path.name for path in paths if path and {"Path", "No Finding"} <= set(columns_of(path))]
+        return ", ".join(found) or None
 
     def __call__(self, root: Path | None) -> Dataset:
         """Read the folder.

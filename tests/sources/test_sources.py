@@ -13,10 +13,10 @@ from PIL import Image
 
 from tailscope.core import ANNOTATION_COLUMNS, IMAGE_COLUMNS, LABEL_COLUMNS, SPLITS, STATES, Dataset
 from tailscope.data import DATASETS, DataSettings, SplitSettings, prepare
-from tailscope.data.chexpert_tables import CLASSES as CHEXPERT_CLASSES
-from tailscope.data.chula import CLASSES as CHULA_CLASSES
-from tailscope.data.nih_tables import FINDINGS
 from tailscope.data.validation import check_dataset
+from tailscope.sources.chexpert_tables import CLASSES as CHEXPERT_CLASSES
+from tailscope.sources.chula import CLASSES as CHULA_CLASSES
+from tailscope.sources.nih_tables import FINDINGS
 
 COUNT = 24
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tailscope.data import DATASETS, recognise
+from tailscope.core import DataError
+from tailscope.data import DATASETS
+from tailscope.data.registry import Recognising
+from tailscope.sources import recognise
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 CHEXPERT = "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding\n"
@@ -16,11 +19,11 @@ CHEXPERT = "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding\n"
 def test_chexpert_is_known_by_its_header(tmp_path, place):
     (tmp_path / place).parent.mkdir(exist_ok=True)
     (tmp_path / place).write_text(CHEXPERT)
-    assert recognise(tmp_path) == "chexpert"
+    assert recognise(tmp_path).source == "chexpert"
 
 
 def test_a_table_of_image_names_is_csv(csv_folder):
-    assert recognise(csv_folder()) == "csv"
+    assert recognise(csv_folder()).source == "csv"
 
 
 def test_an_unknown_folder_is_none(tmp_path):
@@ -41,5 +44,20 @@ def test_an_unknown_folder_is_none(tmp_path):
     ],
 )
 def test_real_folders_are_recognised(folder, name):
-    assert recognise(SHARED / "data" / folder) == name
+    assert recognise(SHARED / "data" / folder).source == name
     assert name in DATASETS.names()
+
+
+def test_a_folder_with_two_published_sets_is_refused_and_both_are_named(tmp_path):
+    (tmp_path / "train.csv").write_text(CHEXPERT)
+    (tmp_path / "Data_Entry_2017.csv").write_text("Image Index,Finding Labels,Patient Gender\n")
+    with pytest.raises(DataError, match=r"chexpert \(train.csv\); nih_chestxray14 \(.*Patient Gender\)"):
+        recognise(tmp_path)
+
+
+def test_every_adapter_is_an_entry_point_knows_its_files_and_a_published_one_states_its_terms():
+    for name in set(DATASETS.names()) - {"phantom", "pasted"}:
+        source = DATASETS.find(name)
+        assert isinstance(source, Recognising)
+        assert source.is_format or (source.terms.licence and source.terms.access)
+        assert source.__module__.startswith("tailscope.sources.")

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from tailscope.core import DataError, InputError
-from tailscope.data import ChulaRbc12, DataSettings, SplitSettings, prepare
-from tailscope.data.chula import CLASSES
+from tailscope.data import DataSettings, SplitSettings, prepare
+from tailscope.sources import ChulaRbc12
+from tailscope.sources.chula import CLASSES
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 
