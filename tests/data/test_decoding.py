@@ -112,3 +112,16 @@ def test_colour_masks_are_refused(tmp_path):
     Image.fromarray(COLOUR).save(tmp_path / "a.png")
     with pytest.raises(DataError, match="is a colour image; expected one channel"):
         raw_values(tmp_path / "a.png")
+
+
+def test_a_palette_of_black_and_white_is_read_as_it_shows_and_another_by_its_numbers(tmp_path):
+    image = Image.new("P", (3, 1))
+    image.putdata([0, 1, 1])
+    for palette, expected in (
+        ([255, 255, 255, 0, 0, 0], [[255, 0, 0]]),
+        ([0, 0, 0, 255, 255, 255], [[0, 255, 255]]),
+        ([0, 0, 0, 128, 0, 0], [[0, 1, 1]]),
+    ):
+        image.putpalette(palette)
+        image.save(tmp_path / "a.png")
+        assert raw_values(tmp_path / "a.png").tolist() == expected

@@ -83,3 +83,22 @@ def test_a_wrong_choice_of_classes_is_refused(dataset, classes, message):
 def test_unknown_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         DataSettings(**settings)
+
+
+def test_uncertain_can_be_decided_class_by_class_and_a_class_without_a_policy_is_masked(dataset):
+    found = np.array(targets(dataset, uncertain={"edema": "ones"}))
+    assert found[[1, 4], 1].tolist() == [1, 1]
+    assert np.isnan(found[4, 0])
+
+
+def test_the_notes_name_the_classes_of_each_policy(dataset):
+    notes = view_labels(dataset, DataSettings(uncertain={"edema": "ones", "mass": "zeros"})).notes
+    assert "2 uncertain labels became ones (edema)" in notes
+    assert "1 uncertain labels became zeros (mass)" in notes
+
+
+def test_a_policy_of_an_unknown_class_or_an_unknown_policy_is_refused(dataset):
+    with pytest.raises(DataError, match="`uncertain` names 'edma', which is no class used here; did you mean 'edema'"):
+        targets(dataset, uncertain={"edma": "ones"})
+    with pytest.raises(InputError, match=r"`uncertain` must be one of .*, or one of them per class; got 'maybe'"):
+        targets(dataset, uncertain={"edema": "maybe"})

@@ -232,3 +232,12 @@ def test_lists_as_yaml_gives_them_are_taken(csv_folder):
     text = "image,class,mask_file\n00.png,mass,mask.png\n"
     assert annotate(folder, text, annotation_size=[8, 10], classes=["mass"])
     assert hash(CsvTables(classes=["mass"])) == hash(CsvTables(classes=("mass",)))  # type: ignore[arg-type]
+
+
+def test_blank_quoted_blank_zero_and_minus_one_are_states_and_no_row_is_no_image(csv_folder):
+    folder = csv_folder()
+    states = labels_of(folder, 'image,mass,edema\n00.png,,""\n01.png,0,-1\n02.png,1,0\n')
+    assert [states["00.png", name] for name in ("mass", "edema")] == ["unmentioned", "unmentioned"]
+    assert [states["01.png", name] for name in ("mass", "edema")] == ["negative", "uncertain"]
+    assert ("03.png", "mass") not in states
+    assert "57 images below images stand in no row and were left out" in CsvTables()(folder).notes

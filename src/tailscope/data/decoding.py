@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tailscope.core.errors import DataError
+from tailscope.data.dicom import decode_dicom, dicom_size, dicom_values, is_dicom
 
 DECODER_VERSION = 1  # part of every cache key: raise it when the same file would give other pixels
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
@@ -34,7 +35,7 @@ def decode(path: Path, *, grey: bool = False) -> NDArray[np.uint8]:
     A colour file whose three channels are equal everywhere is grey.
 
     Args:
-        path: PNG, JPEG, TIFF, BMP …
+        path: PNG, JPEG, TIFF, BMP …, or DICOM as :func:`~tailscope.data.dicom.decode_dicom` reads it.
         grey: Return luminance, whatever the file holds.
 
     Returns:
@@ -43,6 +44,9 @@ def decode(path: Path, *, grey: bool = False) -> NDArray[np.uint8]:
     Raises:
         DataError: The file is missing, unreadable, truncated or of floating-point kind.
     """
+    if is_dicom(path):
+        pixels = _drop_equal_channels(decode_dicom(path))
+        return np.asarray(Image.fromarray(pixels).convert("L")) if grey and pixels.ndim == 3 else pixels
     try:
         with Image.open(path) as image:
             image.load()
@@ -64,13 +68,17 @@ def decode(path: Path, *, grey: bool = False) -> NDArray[np.uint8]:
 def raw_values(path: Path) -> NDArray[np.int64]:
     """The numbers that a mask file stores, (H, W), palette indices included; colours only where they are grey.
 
+    A palette that shows nothing but black and white is read as it shows, 0 and 255: some tools store white first.
+
     Raises:
         DataError: The file is unreadable or coloured.
     """
+    if is_dicom(path):
+        return dicom_values(path)
     try:
         with Image.open(path) as image:
             image.load()
-            values = np.asarray(image)
+            values = np.asarray(image.convert("L") if _is_black_and_white(image) else image)
     except _BROKEN as error:
         raise DataError(f"mask {path} cannot be read ({error}); replace the file") from None
     if values.ndim == 3:
@@ -87,11 +95,22 @@ def raster_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: The header is unreadable.
     """
+    if is_dicom(path):
+        return dicom_size(path)
     try:
         with Image.open(path) as image:
             return image.height, image.width
     except _BROKEN as error:
         raise DataError(f"{path} cannot be read as an image ({error}); replace the file or leave its row out") from None
+
+
+def _is_black_and_white(image: Image.Image) -> bool:
+    """Whether the colours that a palette image uses are black and white alone."""
+    if image.mode != "P":
+        return False
+    palette = image.getpalette("RGB") or []
+    used = {tuple(palette[3 * index : 3 * index + 3]) for index in np.unique(np.asarray(image)).tolist()}
+    return used <= {(0, 0, 0), (255, 255, 255)}
 
 
 def _target_mode(mode: str, *, grey: bool) -> str:

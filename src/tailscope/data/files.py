@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from tailscope.core.artifacts import atomic_write, canonical_json, digest, read_json
 from tailscope.core.errors import DataError, InputError
 from tailscope.data.decoding import decode
+from tailscope.data.dicom import DICOM_SUFFIXES
 from tailscope.data.validation import raise_problems
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", *DICOM_SUFFIXES)
 
 
 def require_root(root: Path | None, source: str) -> Path:
@@ -84,15 +85,19 @@ class ImageFiles:
         root: Folder of the data set.
         paths: Relative path per row.
         grey: Read luminance, whatever a file holds.
+        inverted: Paths of files that store black as the highest value and do not say so (MONOCHROME1 saved as PNG).
     """
 
     root: Path
     paths: tuple[str, ...]
     grey: bool = False
+    inverted: frozenset[str] = frozenset()
 
     def __call__(self, row: int) -> NDArray[np.uint8]:
         """Decode the file of one row."""
-        return decode(self.root / self.paths[row], grey=self.grey)
+        path = self.paths[row]
+        pixels = decode(self.root / path, grey=self.grey)
+        return 255 - pixels if path in self.inverted else pixels
 
 
 @dataclass(frozen=True)
@@ -133,4 +138,5 @@ class FileContent:
         if address not in known:
             with file.open("rb") as stream:
                 known[address] = hashlib.file_digest(stream, "sha256").hexdigest()
-        return digest("grey" if self.files.grey else "stored", known[address])
+        how = "grey" if self.files.grey else "stored"
+        return digest(f"inverted {how}" if path in self.files.inverted else how, known[address])

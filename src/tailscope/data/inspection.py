@@ -15,11 +15,13 @@ from tailscope.core.errors import DataError
 from tailscope.core.grouping import class_groups, group_note
 from tailscope.core.records import SPLITS, STATES, ClassCounts, Dataset
 from tailscope.data.cache import Progress
+from tailscope.data.derived_classes import derived_dataset
 from tailscope.data.leakage import duplicates, leakage_problems
 from tailscope.data.preparation import content_digests, patient_clusters
 from tailscope.data.settings import DataSettings
+from tailscope.data.states import state_matrix
 from tailscope.data.validation import check_dataset
-from tailscope.data.views import state_matrix, view_labels
+from tailscope.data.views import view_labels
 
 _THREADS = 2
 
@@ -87,7 +89,9 @@ def inspect_dataset(
         DataError: The tables contradict each other.
     """
     check_dataset(dataset)
-    view = view_labels(dataset, settings or DataSettings())
+    settings = settings or DataSettings()
+    dataset = derived_dataset(dataset, settings)
+    view = view_labels(dataset, settings)
     patients = patient_clusters(dataset.images)
     image_ids = dataset.images["image_id"].to_numpy(dtype=object).astype(np.str_)
     counts = ClassCounts.from_targets(view.classes, view.targets)

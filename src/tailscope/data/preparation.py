@@ -13,6 +13,7 @@ from tailscope.core.records import ClassCounts, Dataset, ExperimentData
 from tailscope.data.assignment import assign_splits
 from tailscope.data.attributes import image_attributes
 from tailscope.data.cache import PixelCache, Progress, open_pixels
+from tailscope.data.derived_classes import derived_dataset
 from tailscope.data.files import FileContent
 from tailscope.data.leakage import check_leakage, duplicates, inseparable_groups
 from tailscope.data.masks import MaskDrawer
@@ -44,6 +45,7 @@ def prepare(
         LeakageError: One patient, or one image content, stands in two splits.
     """
     check_dataset(dataset)
+    dataset = derived_dataset(dataset, settings)
     attributes = image_attributes(dataset)
     require_reader(settings.readers, dataset.annotations)
     view = view_labels(dataset, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,12 +13,14 @@ SplitBy = Literal["auto", "patient", "official"]
 Labels = Literal["multi_label", "binary"]
 Uncertain = Literal["zeros", "ones", "ignore"]
 Unmentioned = Literal["negative", "ignore"]
+ClassMap = Mapping[str, Sequence[str]]
+
+UNCERTAIN = ("zeros", "ones", "ignore")
 
 _CHOICES = {
     "resize": ("stretch", "pad"),
     "channels": (None, 1, 3),
     "labels": ("multi_label", "binary"),
-    "uncertain": ("zeros", "ones", "ignore"),
     "unmentioned": ("negative", "ignore"),
 }
 
@@ -61,7 +64,12 @@ class DataSettings:
         channels: 1 or 3; None takes 1 if every image is grey, else 3.
         classes: The classes to use, in this order; None takes all.
         labels: ``multi_label``, or ``binary``: one class "any finding", positive where any class is.
-        uncertain: Targets of uncertain labels: ``zeros`` 0, ``ones`` 1, ``ignore`` NaN (masked everywhere).
+        hierarchy: Parent to the classes below it: a parent becomes positive where one of these is. None: labels stay as
+            they are published.
+        class_map: New name to the classes that it is made of; these classes and no others are used, under these names.
+            Applied after ``hierarchy`` and before ``classes``.
+        uncertain: Targets of uncertain labels: ``zeros`` 0, ``ones`` 1, ``ignore`` NaN (masked everywhere); or one of
+            these per class, where a class that is not named is ignored.
         unmentioned: Targets of unmentioned labels: ``negative`` 0, ``ignore`` NaN.
         split: How patients are dealt to the splits.
         readers: Whose shapes make the mask of an image and class: ``union`` of all readers; ``majority``, the pixels
@@ -76,15 +84,24 @@ class DataSettings:
     channels: Literal[1, 3] | None = None
     classes: tuple[str, ...] | None = None
     labels: Labels = "multi_label"
-    uncertain: Uncertain = "ignore"
+    hierarchy: ClassMap | None = None
+    class_map: ClassMap | None = None
+    uncertain: Uncertain | Mapping[str, Uncertain] = "ignore"
     unmentioned: Unmentioned = "negative"
     split: SplitSettings = field(default_factory=SplitSettings)
     readers: str = "union"
+
+    def uncertain_of(self, name: str) -> Uncertain:
+        """What becomes of the uncertain labels of a class."""
+        return self.uncertain.get(name, "ignore") if isinstance(self.uncertain, Mapping) else self.uncertain
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"`{name}` must be one of {choices}; got {getattr(self, name)!r}")
+        policies = self.uncertain.values() if isinstance(self.uncertain, Mapping) else (self.uncertain,)
+        if strange := [policy for policy in policies if policy not in UNCERTAIN]:
+            raise InputError(f"`uncertain` must be one of {UNCERTAIN}, or one of them per class; got {strange[0]!r}")
         if len(self.image_size) != 2 or min(self.image_size) < 1:
             raise InputError(f"`image_size` must be (height, width), each 1 or more; got {self.image_size!r}")
         if not isinstance(self.readers, str) or not self.readers:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from tailscope.core import InputError
 from tailscope.data import DATASETS, DataSettings, SplitSettings
+from tailscope.data.settings import Uncertain
 from tailscope.experiment.lens_config import Lenses
 from tailscope.experiment.sections import OpenSection, Section, named
 from tailscope.models import MODELS
@@ -58,6 +59,11 @@ def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else value
 
 
+def _several(value: Any) -> Any:
+    """A bare name stands for one class."""
+    return (value,) if isinstance(value, str) else value
+
+
 class DataSection(Section):
     """Which images and labels; ``args`` are the settings of the source."""
 
@@ -70,7 +76,9 @@ class DataSection(Section):
     channels: Literal[1, 3] | None = None
     classes: tuple[str, ...] | None = None
     labels: Literal["multi_label", "binary"] = "multi_label"
-    uncertain: Literal["zeros", "ones", "ignore"] = "ignore"
+    hierarchy: dict[str, tuple[str, ...]] | None = None
+    class_map: dict[str, Annotated[tuple[str, ...], BeforeValidator(_several)]] | None = None
+    uncertain: Uncertain | dict[str, Uncertain] = "ignore"
     unmentioned: Literal["negative", "ignore"] = "negative"
     readers: str = "union"
     split: SplitSettings = Field(default_factory=SplitSettings)
@@ -90,6 +98,8 @@ class DataSection(Section):
             channels=self.channels,
             classes=self.classes,
             labels=self.labels,
+            hierarchy=self.hierarchy,
+            class_map=self.class_map,
             uncertain=self.uncertain,
             unmentioned=self.unmentioned,
             readers=self.readers,

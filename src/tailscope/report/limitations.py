@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 from tailscope.report.arms import arm_audits
@@ -25,6 +26,8 @@ _USUAL_SIDE = 224  # pixels; the input of the published networks
 _FEW_SEEDS = 5
 _MINED = {"nih_chestxray14": "ChestX-ray14", "chexpert": "CheXpert"}
 _NAMED = 6
+_UNCERTAIN = re.compile(r"(\d+) uncertain labels became (\w+)(.*)")
+_COUNTED = {"zeros": "as negative", "ones": "as positive", "ignore": "as missing"}
 
 
 def limitations(content: ReportContent) -> tuple[str, ...]:
@@ -53,11 +56,13 @@ def _labels(_: ReportContent, done: Conducted) -> str:
     source, told = str(done.setting("data", "source")), []
     if source in _MINED:
         told.append(f"The labels of {_MINED[source]} were extracted from reports by a program and hold errors.")
-    notes = [note for note in done.data_notes if "uncertain labels became" in note]
-    if notes:
-        number = int(notes[0].split()[0])
-        policy = {"zeros": "as negative", "ones": "as positive"}.get(notes[0].split()[-1], "as missing")
-        told.append(f"{plural(number, 'uncertain label')} counted {policy}; another policy may give other results.")
+    decided = [found for note in done.data_notes if (found := _UNCERTAIN.match(note))]
+    ways = [
+        f"{plural(int(number), 'uncertain label')}{of} counted {_COUNTED[policy]}"
+        for number, policy, of in (found.groups() for found in decided)
+    ]
+    if ways:
+        told.append(f"{joined(ways)}; another policy may give other results.")
     return " ".join(told)
 
 

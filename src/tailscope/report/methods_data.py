@@ -11,7 +11,7 @@ from tailscope.report.content import ReportContent
 from tailscope.report.frames import GROUPS, float_of, text_of
 from tailscope.report.numbers import count, plural, setting, share
 
-_BECAME = re.compile(r"(\d+) (uncertain|unmentioned) labels became (\w+)")
+_BECAME = re.compile(r"(\d+) (uncertain|unmentioned) labels became (\w+)(.*)")
 _POLICIES = {"zeros": "negative", "negative": "negative", "ones": "positive", "ignore": "missing"}
 
 
@@ -99,7 +99,7 @@ def _labels(done: Conducted) -> tuple[str, ...]:
         told.append("The classes were joined to one: any finding.")
     matches = (_BECAME.match(note) for note in done.data_notes)
     policies = [
-        f"{plural(int(found[1]), f'{found[2]} label')} counted as {_POLICIES.get(found[3], found[3])}"
+        f"{plural(int(found[1]), f'{found[2]} label')}{found[4]} counted as {_POLICIES.get(found[3], found[3])}"
         for found in matches
         if found
     ]

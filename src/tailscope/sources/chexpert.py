@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -13,12 +13,15 @@ import numpy as np
 import pandas as pd
 
 from tailscope.core.errors import DataError, InputError
+from tailscope.core.geometry import Size
 from tailscope.core.records import Dataset
+from tailscope.data.decoding import raster_size
 from tailscope.data.files import FileContent, ImageFiles, require_root, walk_images
 from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import annotation_table, image_table, label_table
 from tailscope.data.text_tables import columns_of, read_text_table
-from tailscope.data.validation import raise_problems, some
+from tailscope.data.validation import annotation_problems, raise_problems, some
+from tailscope.sources.chexpert_regions import ROLES, Form, Listed, Regions, key_of, read_regions, region_files
 from tailscope.sources.chexpert_tables import CLASSES, View, read_views
 
 _VALIDATION_TABLES = ("valid.csv", "val_labels.csv")  # the same images, as released first and with the test set
@@ -34,19 +37,28 @@ class CheXpert:
     ``CheXpert*`` folder below it. Images are found under the listed path, with or without its first folder, or in
     batch folders by ``patient…/study…/view…``, which is also their id. ``train.csv`` is the published training split,
     ``valid.csv`` validation, ``test_labels.csv`` test. Labels belong to a study and stand on each of its views.
+    Where CheXlocalize lies beside them, what radiologists drew on validation and test images is read as well; every
+    image that its files do not name was looked at and shows none of their ten tasks.
 
     Args:
         views: ``frontal``, or ``all``.
         missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them.
         train_table: Name of the training table, e.g. ``train_visualCheXbert.csv``.
+        regions: Whose drawings of CheXlocalize to read, each a reader of this name: ``ground_truth``,
+            ``human_benchmark`` (other radiologists, test images only), ``human_points``. With more than one, choose by
+            ``readers`` of the data settings whose shapes count: their union mixes reference and benchmark.
+        shapes: ``polygons``, as drawn, or ``masks``, as the authors drew them on pixels; whichever exists if one does.
 
     Source: Irvin et al. (2019), "CheXpert: a large chest radiograph dataset with uncertainty labels and expert
-    comparison", AAAI.
+    comparison", AAAI; Saporta et al. (2022), "Benchmarking saliency methods for chest X-ray interpretation", Nature
+    Machine Intelligence.
     """
 
     views: Literal["frontal", "all"] = "frontal"
     missing: Literal["error", "skip"] = "error"
     train_table: str = "train.csv"
+    regions: tuple[str, ...] = ("ground_truth",)
+    shapes: Form = "polygons"
     is_format: ClassVar[bool] = False
     terms: ClassVar[Terms] = Terms(
         "Stanford AIMI research use agreement: no commercial use, no redistribution",
@@ -58,13 +70,18 @@ class CheXpert:
             raise InputError(f"`views` must be frontal or all; got {self.views!r}")
         if self.missing not in ("error", "skip"):
             raise InputError(f"`missing` must be error or skip; got {self.missing!r}")
+        if self.shapes not in ("polygons", "masks"):
+            raise InputError(f"`shapes` must be polygons or masks; got {self.shapes!r}")
+        if isinstance(self.regions, str) or not set(self.regions) <= set(ROLES):
+            raise InputError(f"`regions` must be a list of {', '.join(ROLES)}; got {self.regions!r}")
+        object.__setattr__(self, "regions", tuple(self.regions))  # YAML gives lists
 
     @staticmethod
     def recognise(root: Path) -> str | None:
-        """Tables with CheXpert's header."""
-        paths = (find_table(root, name) for name in ("train.csv", "valid.csv", "test_labels.csv"))
+        """Tables with CheXpert's header, and the files of CheXlocalize."""
+        paths = (find_table(root, name) for name in ("train.csv", *_VALIDATION_TABLES, "test_labels.csv"))
         found = [path.name for path in paths if path and {"Path", "No Finding"} <= set(columns_of(path))]
-        return ", ".join(found) or None
+        return ", ".join([*found, *(path.name for path in region_files(root))]) if found else None
 
     def __call__(self, root: Path | None) -> Dataset:
         """Read the folder.
@@ -77,8 +94,9 @@ class CheXpert:
         chosen = [view for view in listed if view.is_frontal or self.views == "all"]
         paths = _Finder(root).find([view.path for view in chosen])
         absent = [view.path for view, path in zip(chosen, paths, strict=True) if path is None]
-        raise_problems([*problems, *self._missing_problems(root, absent, len(chosen))])
         used = [(view, path) for view, path in zip(chosen, paths, strict=True) if path is not None]
+        annotations, regions = self._read_regions(root, listed, used)
+        raise_problems([*problems, *self._missing_problems(root, absent, len(chosen)), *regions.problems])
         images = _image_table(used)
         files = ImageFiles(root, tuple(images["path"]), grey=True)
         states = np.array([view.states for view, _ in used], dtype=object).reshape(len(used), len(CLASSES))
@@ -87,11 +105,22 @@ class CheXpert:
             classes=CLASSES,
             images=images,
             labels=label_table([view.image_id for view, _ in used], CLASSES, states, "report"),
-            annotations=annotation_table([], "none"),
+            annotations=annotations,
             read_pixels=files,
             content=FileContent(files),
-            notes=_notes(listed, chosen, absent),
+            notes=(*_notes(listed, chosen, absent), *regions.notes, *_disagreement(used, annotations)),
         )
+
+    def _read_regions(
+        self, root: Path, listed: list[View], used: list[tuple[View, str]]
+    ) -> tuple[pd.DataFrame, Regions]:
+        image_of = {key_of(view.image_id): view.image_id for view in listed}
+        sizes = _Sizes(root, {view.image_id: path for view, path in used})
+        split_of = {view.image_id: view.split for view in listed}
+        regions = read_regions(root, self.regions, self.shapes, Listed(image_of, split_of, sizes))
+        annotations = annotation_table(regions.shapes, "").assign(reader=regions.readers)
+        regions.problems += annotation_problems(annotations, sizes.path_of, CLASSES, regions.where)
+        return annotations, regions
 
     def _read(self, root: Path) -> tuple[list[View], list[str]]:
         views: list[View] = []
@@ -154,6 +183,18 @@ class _Finder:
         return self._by_tail
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """Image id to the (height, width) of its file; None for a view that is not used."""
+
+    root: Path
+    path_of: Mapping[str, str]
+
+    def __call__(self, image_id: str) -> Size | None:
+        path = self.path_of.get(image_id)
+        return None if path is None else raster_size(self.root / path)
+
+
 def _image_table(used: list[tuple[View, str]]) -> pd.DataFrame:
     return image_table(
         {
@@ -180,3 +221,17 @@ def _notes(listed: list[View], chosen: list[View], absent: list[str]) -> tuple[s
     if absent:
         notes.append(f"{len(absent)} listed images are not on disk and were skipped")
     return tuple(notes)
+
+
+def _disagreement(used: list[tuple[View, str]], annotations: pd.DataFrame) -> list[str]:
+    """How often a region stands on an image whose label is not positive; such a region is not used."""
+    if annotations.empty:
+        return []
+    positive = {
+        (view.image_id, name)
+        for view, _ in used
+        for name, state in zip(CLASSES, view.states, strict=True)
+        if state == "positive"
+    }
+    drawn = set(zip(annotations["image_id"], annotations["class"], strict=True))
+    return [f"{len(drawn)} pairs of image and class have a region; {len(drawn - positive)} are not positive by label"]

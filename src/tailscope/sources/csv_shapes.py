@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from tailscope.core.errors import DataError
-from tailscope.core.geometry import Size, encode_rle
-from tailscope.data.decoding import raster_size, raw_values
+from tailscope.core.geometry import Size
 from tailscope.data.files import inside
 from tailscope.data.readers import MAJORITY, UNION
 from tailscope.data.tables import Shape
 from tailscope.data.text_tables import TextTable
+from tailscope.sources.binary_masks import read_binary_mask
 
 BoxFormat = Literal["xyxy", "xywh"]
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -94,20 +92,8 @@ class ShapeReader:
         return ("box", numbers), size or _UNKNOWN_SIZE
 
     def _mask(self, name: str, size: Size | None) -> tuple[tuple[str, Any], Size]:
-        path = self.root / inside(name)
-        if not path.is_file():
-            raise DataError(f"mask file {name} does not exist; expected it below {self.root}")
-        found = raster_size(path)
-        if size is not None and found != size:
-            raise DataError(f"mask {name} has {found} pixels (height, width); expected {size}, those of its image")
-        values = raw_values(path)
-        levels = np.unique(values).tolist()
-        if not (set(levels) <= {0, 1} or set(levels) <= {0, 255}):
-            shown = ", ".join(map(str, levels[:6])) + (" …" if len(levels) > 6 else "")
-            raise DataError(
-                f"mask {name} holds the values {shown}; expected 0/1 or 0/255: save a binary mask, not as JPEG"
-            )
-        return ("rle", encode_rle(values > 0)), found
+        rle, found = read_binary_mask(self.root, inside(name), size)
+        return ("rle", rle), found
 
 
 def shape_readers(table: TextTable, rows: Sequence[int]) -> tuple[list[str], list[str]]:

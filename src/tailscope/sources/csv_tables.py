@@ -15,23 +15,23 @@ from tailscope.core.errors import DataError, InputError
 from tailscope.core.geometry import Size
 from tailscope.core.records import Dataset
 from tailscope.data.decoding import raster_size
-from tailscope.data.files import IMAGE_SUFFIXES, FileContent, ImageFiles, inside, require_root
+from tailscope.data.files import IMAGE_SUFFIXES, FileContent, ImageFiles, inside, require_root, walk_images
 from tailscope.data.registry import DATASETS
 from tailscope.data.tables import STATE_OF, annotation_table, image_table, label_table
 from tailscope.data.text_tables import TextTable, read_text_table
 from tailscope.data.validation import annotation_problems, raise_problems, some
 from tailscope.sources.csv_columns import further_columns, image_column, label_tables
 from tailscope.sources.csv_shapes import BoxFormat, ShapeReader, shape_readers
+from tailscope.sources.mask_folders import MaskFolders, MaskPattern
+from tailscope.sources.split_words import SPLIT_OF
 
-SPLIT_OF = {"train": "train", "training": "train", "test": "test"} | dict.fromkeys(
-    ("val", "valid", "validation"), "val"
-)
+MASK_READER = "mask files"
 
 
 @DATASETS.register("csv")
 @dataclass(frozen=True)
 class CsvTables:
-    """A folder of images, a CSV or TSV with one row per image and one column per class, and annotations if there are.
+    """A folder of images, a CSV or TSV with one row per image and one column per class, and masks or other shapes.
 
     Label cells: 1 positive, 0 negative, -1 uncertain, blank unmentioned; anything else is refused. Other columns, such
     as view or sex, are kept with the images, for samplers that balance groups.
@@ -41,6 +41,10 @@ class CsvTables:
     background and 1 or 255 foreground. A row that leaves its shape blank says nothing. Where there is a column
     ``reader``, it names who drew the shape.
 
+    Masks in a folder per class need no table: ``masks: masks/{class}`` finds ``masks/mass/001.png`` for the class
+    ``mass`` and the image ``001.jpg``, and ``masks/{image}_{class}`` finds ``masks/001_mass.png``. A mask has the size
+    of its image, 0 for background and 1 or 255 for foreground; an empty one draws nothing.
+
     Args:
         labels: The table of labels, relative to the root.
         images: The folder of the images, relative to the root.
@@ -49,6 +53,7 @@ class CsvTables:
         split_column: Column with train, val or test; None to cut a split.
         classes: Label columns; None takes every other column that holds only 0, 1, -1 or blank.
         annotations: The table of annotations, relative to the root.
+        masks: How mask files are named, relative to the root, with ``{class}`` and ``{image}``.
         box_format: ``xyxy`` or ``xywh``; None tells it from the column names.
         annotation_size: (height, width) of the raster that the coordinates refer to; None: the image's own.
         point_radius_px: Radius of the disc that stands for a point, in pixels of that raster.
@@ -62,6 +67,7 @@ class CsvTables:
     split_column: str | None = None
     classes: tuple[str, ...] | None = None
     annotations: str | None = None
+    masks: str | None = None
     box_format: BoxFormat | None = None
     annotation_size: tuple[int, int] | None = None
     point_radius_px: float | None = None
@@ -81,13 +87,16 @@ class CsvTables:
             object.__setattr__(self, name, None if value is None else tuple(value))  # YAML gives lists
 
     def _require_text(self) -> None:
-        needed, optional = ("labels", "images", "image_column"), ("patient_column", "split_column", "annotations")
+        needed = ("labels", "images", "image_column")
+        optional = ("patient_column", "split_column", "annotations", "masks")
         for name in (*needed, *optional):
             value = getattr(self, name)
             if not isinstance(value, str) and not (value is None and name in optional):
                 raise InputError(f"`{name}` must be text, such as a file name; got {value!r}")
         if isinstance(self.classes, str):
             raise InputError(f"`classes` must be a list of columns, such as [{self.classes}]; got {self.classes!r}")
+        if self.masks is not None:
+            MaskPattern(self.masks)
 
     @staticmethod
     def recognise(root: Path) -> str | None:
@@ -108,12 +117,16 @@ class CsvTables:
         states, bad_cells = _states(table, names)
         patients, splits, bad_splits = self._groups(table)
         problems += bad_cells + bad_splits
-        shapes, bad_shapes = self._read_annotations(root, dict(zip(ids, paths, strict=True)), names, ignored)
-        raise_problems(problems + bad_shapes)
+        path_of = dict(zip(ids, paths, strict=True))
+        shapes, bad_shapes = self._read_annotations(root, path_of, names, ignored)
+        masks, bad_masks, mask_notes = self._read_masks(root, path_of, names, ignored)
+        raise_problems(problems + bad_shapes + bad_masks)
         further = further_columns(table, ignored)
         images = image_table({"image_id": ids, "path": paths, "patient_id": patients, "split": splits, **further})
         files = ImageFiles(root, tuple(images["path"]))
         notes = [f"{len(ids)} rows of {table.name}; classes {', '.join(names)}"]
+        if unlisted := self._unlisted(root, set(paths)):
+            notes.append(f"{unlisted} images below {self.images} stand in no row and were left out")
         if further:
             notes.append(f"columns kept beside the labels: {', '.join(further)}")
         if unused := [name for name in ignored if name not in further]:
@@ -123,10 +136,14 @@ class CsvTables:
             classes=names,
             images=images,
             labels=label_table(ids, names, states, "table"),
-            annotations=shapes,
+            annotations=shapes
+            if masks.empty
+            else masks
+            if shapes.empty
+            else pd.concat([shapes, masks], ignore_index=True),
             read_pixels=files,
             content=FileContent(files),
-            notes=tuple(notes),
+            notes=(*notes, *mask_notes),
             flips_allowed=self.flips_allowed,
         )
 
@@ -205,18 +222,43 @@ class CsvTables:
         where = [table.where(row) for row in rows]
         return annotations, problems + unnamed + annotation_problems(annotations, path_of, classes, where)
 
+    def _read_masks(
+        self, root: Path, path_of: dict[str, str], classes: tuple[str, ...], ignored: list[str]
+    ) -> tuple[pd.DataFrame, list[str], tuple[str, ...]]:
+        if self.masks is None:
+            return annotation_table([], MASK_READER), [], ()
+        pattern = MaskPattern(inside(self.masks))
+        folders = MaskFolders(root, pattern, path_of, _file_sizes(root, path_of))
+        folders.read(classes, ignored)
+        masks = annotation_table(sorted(folders.shapes, key=lambda shape: shape[:2]), MASK_READER)
+        return masks, folders.problems, tuple(folders.notes())
+
+    def _unlisted(self, root: Path, listed: set[str]) -> int:
+        """How many images in the folder of the images stand in no row; unknown where that is the root."""
+        if self.images in ("", "."):
+            return 0
+        return sum(path.relative_to(root).as_posix() not in listed for path in walk_images(root / inside(self.images)))
+
     def _sizes(self, root: Path, path_of: dict[str, str]) -> Callable[[str], Size | None]:
-        known: dict[str, Size | None] = {}
+        return _file_sizes(root, path_of) if self.annotation_size is None else lambda _: self.annotation_size
 
-        def size_of(image_id: str) -> Size | None:
-            if self.annotation_size is not None:
-                return self.annotation_size
-            if image_id not in known:
-                path = root / path_of[image_id] if image_id in path_of else None
-                known[image_id] = raster_size(path) if path is not None and path.is_file() else None
-            return known[image_id]
 
-        return size_of
+def _joined(shapes: pd.DataFrame, masks: pd.DataFrame) -> pd.DataFrame:
+    filled = [table for table in (shapes, masks) if not table.empty]  # pandas warns of joining empty ones
+    return pd.concat(filled, ignore_index=True) if filled else shapes
+
+
+def _file_sizes(root: Path, path_of: dict[str, str]) -> Callable[[str], Size | None]:
+    """Image id to the (height, width) of its file, read once; None where it is missing."""
+    known: dict[str, Size | None] = {}
+
+    def size_of(image_id: str) -> Size | None:
+        if image_id not in known:
+            path = root / path_of[image_id] if image_id in path_of else None
+            known[image_id] = raster_size(path) if path is not None and path.is_file() else None
+        return known[image_id]
+
+    return size_of
 
 
 def _existing(folder: Path, name: str) -> Path | None:

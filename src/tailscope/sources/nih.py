@@ -13,12 +13,15 @@ import pandas as pd
 
 from tailscope.core.errors import DataError, InputError
 from tailscope.core.records import Dataset
-from tailscope.data.files import FileContent, ImageFiles, index_by_name, require_root
+from tailscope.data.files import FileContent, ImageFiles, index_by_name, inside, require_root
 from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import annotation_table, image_table, label_table
 from tailscope.data.text_tables import columns_of
 from tailscope.data.validation import annotation_problems, raise_problems, some
-from tailscope.sources.nih_tables import FINDINGS, NO_FINDING, Entry, read_boxes, read_entries, read_lists
+from tailscope.sources.nih_det_records import Drawn
+from tailscope.sources.nih_labels import LABEL_CHOICES, LabelSet, entry_labels, long_tailed_labels
+from tailscope.sources.nih_regions import REGION_CHOICES, Regions, det_regions, nih_boxes
+from tailscope.sources.nih_tables import Entry, read_entries
 
 
 @DATASETS.register("nih_chestxray14")
@@ -32,13 +35,24 @@ class NihChestXray14:
 
     Args:
         missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them.
-        no_finding: Make "No Finding" a class of its own.
+        no_finding: Make "No Finding" a class of its own; long-tailed lists always have it.
+        labels: ``data_entry`` with the official lists; ``nih_cxr_lt`` (20 exclusive classes), ``nih_cxr_lt_balanced``
+            (its balanced test list) or ``prune_cxr`` (20 classes, several per image), labels and splits alike.
+        annotations: ``bbox``, NIH's own boxes; ``chestx_det`` or ``chestx_det10``, instances drawn by radiologists.
+            Labels stay those of ``labels``: the two differ strongly.
+        shapes: Each instance of ChestX-Det as its ``polygons`` or as its ``boxes``.
+        det_names: File with published and NIH name of ChestX-Det's images (JSON object or table of two columns),
+            relative to the root; :func:`~tailscope.sources.nih_det_records.recovered_names` makes it.
 
     Source: Wang et al. (2017), "ChestX-ray8: Hospital-scale chest X-ray database and benchmarks", CVPR.
     """
 
     missing: Literal["error", "skip"] = "error"
     no_finding: bool = False
+    labels: Literal["data_entry", "nih_cxr_lt", "nih_cxr_lt_balanced", "prune_cxr"] = "data_entry"
+    annotations: Literal["bbox", "chestx_det", "chestx_det10"] = "bbox"
+    shapes: Drawn = "polygons"
+    det_names: str | None = None
     is_format: ClassVar[bool] = False
     terms: ClassVar[Terms] = Terms(
         "no limits on use; name the NIH Clinical Center, link to the download site, cite the paper",
@@ -46,8 +60,17 @@ class NihChestXray14:
     )
 
     def __post_init__(self) -> None:
-        if self.missing not in ("error", "skip"):
-            raise InputError(f"`missing` must be error or skip; got {self.missing!r}")
+        choices = {
+            "missing": ("error", "skip"),
+            "labels": LABEL_CHOICES,
+            "annotations": REGION_CHOICES,
+            "shapes": ("polygons", "boxes"),
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"`{name}` must be {', '.join(known[:-1])} or {known[-1]}; got {getattr(self, name)!r}"
+                )
 
     @staticmethod
     def recognise(root: Path) -> str | None:
@@ -69,31 +92,46 @@ class NihChestXray14:
         if entry_file is None:
             raise DataError(f"{root} holds no Data_Entry_2017*.csv; expected NIH's label file there")
         entries, problems = read_entries(entry_file)
+        labels = self._read_labels(root, entries)
         index = _index_images(root)
-        kept = [entry for entry in entries if Path(entry.image).name in index]
-        absent = [entry.image for entry in entries if Path(entry.image).name not in index]
-        problems += self._missing_problems(root, absent, len(entries))
-        split_of, both = read_lists(root)
-        annotations, bad_boxes, box_note = _read_annotations(root, {entry.image for entry in entries})
-        raise_problems([*problems, *both, *bad_boxes])
-        classes = (*FINDINGS, NO_FINDING) if self.no_finding else FINDINGS
-        images = _image_table(kept, index, split_of)
+        listed = [entry for entry in entries if entry.image in labels.states]
+        kept = [entry for entry in listed if Path(entry.image).name in index]
+        absent = [entry.image for entry in listed if Path(entry.image).name not in index]
+        problems += [*self._missing_problems(root, absent, len(listed)), *labels.problems]
+        regions = self._read_regions(root, labels.classes)
+        annotations = annotation_table(regions.shapes, "radiologist")
+        known = {entry.image for entry in entries}
+        problems += [*regions.problems, *annotation_problems(annotations, known, labels.classes, regions.where)]
+        raise_problems(problems)
+        images = _image_table(kept, index, labels.split_of)
         files = ImageFiles(root, tuple(images["path"]), grey=True)
-        notes = [f"{len(kept)} images listed in {entry_file.name}", box_note, _split_note(images)]
-        if absent:
-            notes.append(f"{len(absent)} listed images are not on disk and were skipped")
-        if ageless := sum(math.isnan(entry.age_years) for entry in kept):
-            notes.append(f"{ageless} ages are missing or above 120 years and were left blank")
+        states = np.array([labels.states[entry.image] for entry in kept], dtype=object)
         return Dataset(
             name="nih_chestxray14",
-            classes=classes,
+            classes=labels.classes,
             images=images,
-            labels=_label_table(kept, classes),
+            labels=label_table([entry.image for entry in kept], labels.classes, states, labels.reader),
             annotations=annotations[annotations["image_id"].isin(images["image_id"])].reset_index(drop=True),
             read_pixels=files,
             content=FileContent(files),
-            notes=tuple(notes),
+            notes=(
+                f"{len(kept)} images listed in {entry_file.name}",
+                *regions.notes,
+                *labels.notes,
+                *_absence_notes(kept, absent),
+            ),
         )
+
+    def _read_labels(self, root: Path, entries: Sequence[Entry]) -> LabelSet:
+        if self.labels == "data_entry":
+            return entry_labels(root, entries, no_finding=self.no_finding)
+        return long_tailed_labels(root, self.labels, entries)
+
+    def _read_regions(self, root: Path, classes: Sequence[str]) -> Regions:
+        if self.annotations == "bbox":
+            return nih_boxes(find_table(root, "BBox_List*.csv*"))
+        names = None if self.det_names is None else root / inside(self.det_names)
+        return det_regions(root, self.annotations, names, self.shapes, classes)
 
     def _missing_problems(self, root: Path, absent: Sequence[str], listed: int) -> list[str]:
         if absent and len(absent) == listed:
@@ -122,20 +160,6 @@ def _index_images(root: Path) -> dict[str, str]:
     return index
 
 
-def _read_annotations(root: Path, known: set[str]) -> tuple[pd.DataFrame, list[str], str]:
-    path = find_table(root, "BBox_List*.csv*")
-    if path is None:
-        return annotation_table([], "radiologist"), [], "no BBox_List file: no annotations"
-    shapes, where, problems = read_boxes(path)
-    annotations = annotation_table(shapes, "radiologist")
-    problems += annotation_problems(annotations, known, FINDINGS, where)
-    return (
-        annotations,
-        problems,
-        f"{len(shapes)} boxes in {path.name}, in the 1024 × 1024 frame",
-    )
-
-
 def _image_table(entries: list[Entry], index: dict[str, str], split_of: Mapping[str, str]) -> pd.DataFrame:
     return image_table(
         {
@@ -150,13 +174,10 @@ def _image_table(entries: list[Entry], index: dict[str, str], split_of: Mapping[
     )
 
 
-def _label_table(entries: list[Entry], classes: tuple[str, ...]) -> pd.DataFrame:
-    findings = [entry.findings or {NO_FINDING} for entry in entries]
-    positive = np.array([[name in found for name in classes] for found in findings])
-    states = np.where(positive, "positive", "negative")
-    return label_table([entry.image for entry in entries], classes, states, "report")
-
-
-def _split_note(images: pd.DataFrame) -> str:
-    listed = int(images["split"].notna().sum())
-    return f"{listed} images stand in the official lists" if listed else "no official list beside the label file"
+def _absence_notes(kept: Sequence[Entry], absent: Sequence[str]) -> list[str]:
+    notes = []
+    if absent:
+        notes.append(f"{len(absent)} listed images are not on disk and were skipped")
+    if ageless := sum(math.isnan(entry.age_years) for entry in kept):
+        notes.append(f"{ageless} ages are missing or above 120 years and were left blank")
+    return notes

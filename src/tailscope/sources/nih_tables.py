@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tailscope.core.errors import DataError
 from tailscope.core.registry import nearest
+from tailscope.data.ages import parse_age
 from tailscope.data.files import inside
 from tailscope.data.tables import Shape
 from tailscope.data.text_tables import read_text_table
@@ -32,8 +31,6 @@ FINDINGS = (
 )
 NO_FINDING = "No Finding"
 FRAME = (1024, 1024)  # height, width of the published PNGs, which all boxes refer to, also beside reduced images
-_OLDEST_YEARS = 120  # the 2017 release holds ages up to 414
-_YEARS_PER = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _RENAMED = {"Infiltrate": "Infiltration"}
 
 
@@ -119,23 +116,3 @@ def read_lists(root: Path) -> tuple[Mapping[str, str], list[str]]:
             if split_of.setdefault(image, split) != split:
                 problems.append(f"{name}: image {image!r} stands in train_val_list.txt as well; expected one list")
     return split_of, problems
-
-
-def parse_age(text: str) -> float:
-    """Age in years from ``58``, or from a DICOM age string; NaN for blank and for more than 120 years.
-
-    Raises:
-        DataError: The text is neither.
-
-    Example:
-        >>> parse_age("58"), parse_age("058Y"), parse_age("006M"), parse_age("155")
-        (58.0, 58.0, 0.5, nan)
-    """
-    text = text.strip()
-    if not text:
-        return math.nan
-    match = re.fullmatch(r"(\d+(?:\.\d*)?)([YMWD]?)", text.upper())
-    if match is None:
-        raise DataError(f"age {text!r} cannot be read; expected years (58) or a DICOM age (058Y, 006M)")
-    years = float(match[1]) * _YEARS_PER[match[2] or "Y"]
-    return years if years <= _OLDEST_YEARS else math.nan

@@ -1,0 +1,76 @@
+"""The images that a table lists by name, found below a folder, and what to do about those that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from tailscope.core.errors import InputError
+from tailscope.data.files import walk_images
+from tailscope.data.validation import some
+
+Missing = Literal["error", "skip"]
+
+
+def require_missing(missing: str) -> None:
+    """Pass if the setting is one of :data:`Missing`.
+
+    Raises:
+        InputError: It is not.
+    """
+    if missing not in get_args(Missing):
+        raise InputError(f"`missing` must be error or skip; got {missing!r}")
+
+
+@dataclass(frozen=True)
+class ListedImages:
+    """Where the listed images are.
+
+    Args:
+        paths: Name to path relative to the root, for those that are there; in the order of the list.
+        absent: Names that are not there.
+        unlisted: How many images no name stands for.
+        problems: What is wrong: images that are missing, or stand in two places.
+    """
+
+    paths: dict[str, str]
+    absent: tuple[str, ...]
+    unlisted: int
+    problems: tuple[str, ...]
+
+    def notes(self) -> list[str]:
+        """What to tell of the differences between list and folder."""
+        notes = [f"{len(self.absent)} listed images are not on disk and were skipped"] if self.absent else []
+        return [*notes, f"{self.unlisted} images on disk are not listed and were left out"] if self.unlisted else notes
+
+
+def find_listed(root: Path, names: Iterable[str], folders: Sequence[str], missing: Missing) -> ListedImages:
+    """Find images by their file name without suffix.
+
+    Args:
+        root: Folder of the data set.
+        names: File names without suffix.
+        folders: Where images lie, relative to the root; the root itself where none of them exists.
+        missing: ``error`` makes a problem of each absent image, ``skip`` only of the absence of all.
+    """
+    places = [root / folder for folder in folders if (root / folder).is_dir()] or [root]
+    wanted = list(dict.fromkeys(names))
+    by_stem: dict[str, list[str]] = {}
+    for path in (path for place in places for path in walk_images(place)):
+        by_stem.setdefault(path.stem, []).append(path.relative_to(root).as_posix())
+    paths = {name: sorted(by_stem[name])[0] for name in wanted if name in by_stem}
+    problems = [
+        f"image {name!r} exists {len(by_stem[name])} times, as {some(sorted(by_stem[name]))}; keep one of them"
+        for name in paths
+        if len(by_stem[name]) > 1
+    ]
+    absent = tuple(name for name in wanted if name not in by_stem)
+    if absent and (missing == "error" or not paths):
+        remedy = "unpack them" if not paths else "unpack them, or set `missing: skip` to use the others"
+        places_named = ", ".join(map(str, places))
+        problems.append(
+            f"{len(absent)} of {len(wanted)} listed images are missing below {places_named}: {some(absent)}; {remedy}"
+        )
+    return ListedImages(paths, absent, len(by_stem.keys() - set(wanted)), tuple(problems))
