@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from tailscope.core import InputError
+import tailscope.performance.ranking as engine
+from tailscope.core import InputError, side_by_side
 from tailscope.performance import (
     ap_gain,
     auroc,
@@ -34,7 +35,7 @@ def test_a_metric_equals_scikit_learn_with_ties_and_unknown_labels(ours, oracle)
     np.testing.assert_allclose(ours(scores, labels), expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.int64])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.int32, np.int64])
 @pytest.mark.parametrize(
     ("ours", "oracle"),
     [(resampled_auroc, roc_auc_score), (resampled_average_precision, average_precision_score)],
@@ -48,6 +49,47 @@ def test_a_resampled_metric_equals_scikit_learn_on_repeated_images(ours, oracle,
             known = ~np.isnan(labels[:, k])
             repeated = np.repeat(np.flatnonzero(known), counts[known])
             assert found[r, k] == pytest.approx(oracle(labels[repeated, k], scores[repeated, k]), abs=1e-9)
+
+
+@pytest.mark.parametrize("metric", [resampled_auroc, resampled_average_precision])
+def test_a_resample_has_the_same_value_in_any_block_of_resamples(metric, monkeypatch):
+    scores, labels = tied_case()
+    multiplicity = RNG.poisson(1.0, (150, len(scores)))
+    expected = np.concatenate([metric(scores, labels, row[None]) for row in multiplicity])
+    np.testing.assert_array_equal(metric(scores, labels, multiplicity), expected)
+    monkeypatch.setattr(engine, "_BLOCK", 7)
+    np.testing.assert_array_equal(metric(scores, labels, multiplicity), expected)
+
+
+@pytest.mark.parametrize("metric", [resampled_auroc, resampled_average_precision])
+def test_a_resampled_metric_does_not_depend_on_the_number_of_threads(metric, monkeypatch):
+    scores, labels = tied_case(n=300, k=5)
+    multiplicity = RNG.poisson(1.0, (200, len(scores)))
+    alone = metric(scores, labels, multiplicity)
+    used = []
+    monkeypatch.setattr(engine, "_WORTH_A_THREAD", 1)
+    monkeypatch.setitem(vars(engine.config), "NUMBA_NUM_THREADS", 3)
+    monkeypatch.setattr(engine, "side_by_side", lambda *given: used.append(given[2]) or side_by_side(*given))
+    np.testing.assert_array_equal(metric(scores, labels, multiplicity), alone)
+    assert used == [3, 3]
+
+
+@pytest.mark.parametrize("metric", [resampled_auroc, resampled_average_precision])
+def test_the_order_of_the_images_does_not_matter(metric):
+    scores, labels = tied_case()
+    multiplicity = RNG.poisson(1.0, (70, len(scores)))
+    order = RNG.permutation(len(scores))
+    found = metric(scores[order], labels[order], multiplicity[:, order])
+    np.testing.assert_array_equal(found, metric(scores, labels, multiplicity))
+
+
+def test_the_multiplicities_are_read_and_not_changed():
+    scores, labels = tied_case()
+    multiplicity = RNG.poisson(1.0, (3, len(scores)))
+    before = multiplicity.copy()
+    multiplicity.setflags(write=False)
+    resampled_auroc(scores, labels, multiplicity)
+    np.testing.assert_array_equal(multiplicity, before)
 
 
 @pytest.mark.parametrize("metric", [auroc, average_precision, ap_gain])

@@ -2,9 +2,14 @@ import pytest
 
 from tailscope.report.audit_figures import gradient_chart
 from tailscope.report.drawing import COLOURS, arm_encodings, dash, look
-from tailscope.report.figures import hidden_chart, history_chart, imbalance_chart, interval_chart
+from tailscope.report.figures import history_chart, imbalance_chart, interval_chart
+from tailscope.report.forest_chart import forest_chart
+from tailscope.report.hidden_chart import hidden_chart
 
 ARMS = ("control", "focal")
+HIDDEN = {
+    "arm": "focal", "class": "<i>", "kind": "candidate", **dict.fromkeys(("x", "x_lo", "x_hi", "y", "y_lo", "y_hi"), 0),
+}  # fmt: skip
 
 
 def test_no_two_arms_look_alike():
@@ -33,12 +38,11 @@ def test_the_line_at_zero_is_drawn_where_asked_for():
     [
         imbalance_chart([{"class": "<i>", "group": "tail", "train_positives": 3, "test_positives": 1}], ("<i>",)),
         interval_chart([("a", [row(0.8, 0.7, 0.9, "<i>")])], ("<i>",), ARMS),
-        hidden_chart(
-            [("a", [{"arm": "focal", "label": "<i>", "difference": 0, "auroc_difference": 0}])], ARMS, (0.1, 0.1)
-        ),
+        hidden_chart([("a", [HIDDEN])], ARMS, (0.1, 0.1)),
+        forest_chart("a", [{**row(0.8, 0.7, 0.9, "<i>"), "difference": 0.8, "verdict": "better"}], ARMS, 0.1),
         history_chart([{"run": "r", "arm": "<i>", "epoch": 1, "train_loss": 1, "val_auroc": 0.5}], ("<i>",)),
     ],
-    ids=["imbalance", "interval", "hidden", "history"],
+    ids=["imbalance", "interval", "hidden", "forest", "history"],
 )
 def test_a_chart_is_escaped_static_svg_with_a_name(drawn):
     assert drawn.startswith('<svg role="img" aria-label="')

@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import io
 import re
 
@@ -8,7 +9,7 @@ from PIL import Image
 
 from tailscope.core import generator
 from tailscope.report import GalleryCase, GalleryView
-from tailscope.report.gallery import montages, outline
+from tailscope.report.gallery import montages, outline, still_places, stills
 
 
 def case(saliency, image=None, mask=None):
@@ -90,3 +91,42 @@ def test_colour_images_keep_their_pixels():
 def test_no_metadata_travels_with_the_pixels():
     (montage,) = montages((case(np.eye(4)),))
     assert set(pictures(montage.plain)[0].info) == set()
+
+
+def named(class_name, chosen_for=""):
+    return dataclasses.replace(case(np.eye(4)), class_name=class_name, chosen_for=chosen_for)
+
+
+def test_two_cases_of_a_class_are_stills_and_none_that_was_picked_for_what_arms_do():
+    cases = (named("mass", "an arm differs"), *[named("mass")] * 3, named("hernia"))
+    assert still_places(cases) == [1, 2, 4]
+
+
+def test_stills_keep_the_numbers_of_their_cases():
+    cases = (named("mass", "an arm differs"), *[named("mass")] * 3, named("hernia"))
+    assert [still.number for still in stills(cases)] == [2, 3, 5]
+
+
+def test_eighteen_stills_are_the_most():
+    assert still_places(tuple(named(f"class {number % 25}") for number in range(75))) == list(range(18))
+
+
+def test_a_still_shows_the_arms_under_the_first_method_alone():
+    views = tuple(
+        GalleryView(arm, np.eye(4), 0.5, 0.1, method) for method in ("a", "b") for arm in ("control", "focal")
+    )
+    (still,) = stills((dataclasses.replace(case(np.eye(4)), views=views),))
+    assert [seen.heading for seen in still.seen] == ["image", "control", "focal"]
+
+
+def test_a_still_says_its_scores_and_a_degenerate_map():
+    (still,) = stills((case(np.zeros((3, 4))),))
+    assert still.heading == "mass (head), image-0, annotated area 100 %"
+    assert still.seen[1].line == "predicted 0.50, excess +0.10, degenerate map"
+
+
+@pytest.mark.parametrize(("arms", "columns"), [(1, 2), (4, 5), (5, 3), (12, 7)])
+def test_pictures_stand_in_one_row_up_to_five(arms, columns):
+    views = tuple(GalleryView(str(number), np.eye(4), 0.5, 0.1) for number in range(arms))
+    (still,) = stills((dataclasses.replace(case(np.eye(4)), views=views),))
+    assert still.columns == columns

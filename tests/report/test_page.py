@@ -1,6 +1,7 @@
 import base64
 import dataclasses
 import hashlib
+import itertools
 import re
 from html.parser import HTMLParser
 
@@ -14,8 +15,8 @@ from tailscope.core import InputError, generator
 from tailscope.report import GalleryCase, GalleryView, ReportContent, render, write_report
 
 SECTIONS = (
-    "found", "data", "treatments", "performance", "alignment", "shortcuts", "instrument", "units",
-    "representation", "hidden", "gallery", "provenance", "glossary",
+    "found", "hidden", "data", "treatments", "performance", "alignment", "shortcuts", "instrument", "units",
+    "representation", "gallery", "provenance", "glossary",
 )  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def test_the_policy_admits_exactly_the_script_of_the_page(page):
 
 def test_every_figure_has_a_caption_that_says_how_to_read_it(page):
     captions = texts(page, "figcaption")
-    assert len(captions) == page.count("<figure") == 18 + len(CLASSES)
+    assert len(captions) == page.count("<figure") == 22 + len(CLASSES)
     assert all(len(caption) > 60 for caption in captions)
 
 
@@ -89,7 +90,8 @@ def test_every_table_has_a_caption(page):
 def test_every_section_is_there_and_listed(content):
     page = render(content)
     assert re.findall(r'<section id="([^"]*)"', page) == list(SECTIONS)
-    assert re.findall(r'<a href="#([^"]*)"', page) == list(SECTIONS)
+    contents = re.search(r"<nav.*?</nav>", page, re.DOTALL).group()
+    assert re.findall(r'<a href="#([^"]*)"', contents) == list(SECTIONS)
 
 
 def test_what_is_missing_is_explained():
@@ -230,6 +232,48 @@ def test_a_group_with_a_class_that_cannot_be_estimated_keeps_its_row():
     page = render(build(gallery=(), estimates=pd.concat([frame[frame["class"] != "tail"], unknown])))
     assert "tail (average)" in section(page, "performance")
     assert "no estimable class" in section(page, "performance")
+
+
+def test_headings_never_skip_a_level(page):
+    levels = [int(level) for level in re.findall(r"<h(\d)", page)]
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_every_picture_is_named_and_described_by_its_caption(page):
+    figures = re.findall(r"<figure>.*?</figcaption>", page, re.DOTALL)
+    assert len(figures) > 10
+    for figure in figures:
+        (caption,) = re.findall(r'<figcaption id="([^"]*)">', figure)
+        described = re.findall(r'<svg role="img" aria-describedby="([^"]*)" aria-label="Figure \d+\. [^"]+"', figure)
+        assert set(described) <= {caption}
+        assert len(described) == figure.count('class="marks"')
+    assert sum(figure.count('class="marks"') for figure in figures) > 20
+
+
+def test_what_scrolls_can_be_reached_by_keyboard(page):
+    reached = r'<div class="wide" tabindex="0" role="region" aria-label="(?:Table|Figure) \d+, scrolls sideways"'
+    assert page.count('<div class="wide"') == len(re.findall(reached, page)) > 20
+    assert '<a class="skip" href="#main">' in page
+    assert '<main id="main"' in page
+
+
+def luminance(colour):
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_text_stands_out_from_its_ground(page):
+    """WCAG 2.2, 1.4.3: 4.5 to 1."""
+    named = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", page))
+    grounds = [named["tint"], "#ffffff", "#fff3c4"]
+    inks = [named["ink"], named["soft"], named["accent"], *re.findall(r"\.verdict[^{]*\{ color: (#[0-9a-f]{6})", page)]
+    assert len(inks) >= 6
+    for ink in inks:
+        for ground in grounds:
+            high, low = sorted((luminance(ink), luminance(ground)), reverse=True)
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, ground)
 
 
 def test_a_caption_is_as_wide_as_the_window_of_its_table(page):

@@ -2,8 +2,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tailscope.stats import FINDING_COLUMNS, ComparisonSettings, MetricSamples, compare, hidden_differences, holm
-from tailscope.stats.hidden import positives_needed
+from tailscope.stats import (
+    FINDING_COLUMNS,
+    ComparisonSettings,
+    MetricSamples,
+    compare,
+    hidden_differences,
+    holm,
+    positives_needed,
+)
 
 SETTINGS = ComparisonSettings()
 RNG = np.random.default_rng(6)

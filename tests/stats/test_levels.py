@@ -3,8 +3,7 @@ import pytest
 from scipy import stats
 
 from tailscope.core import InputError
-from tailscope.stats import MetricSamples, arm_estimate
-from tailscope.stats.levels import against_zero
+from tailscope.stats import MetricSamples, against_zero, arm_estimate
 
 RNG = np.random.default_rng(8)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tailscope.core import InputError
+from tailscope.core import InputError, generator
 from tailscope.stats import cluster_multiplicity, cluster_resamples, resampled_mean
 
 PATIENTS = np.array(["p3", "p1", "p1", "p2", "p3", "p3"])
@@ -30,6 +30,22 @@ def test_every_patient_is_drawn_once_on_average():
     drawn = cluster_multiplicity(np.arange(10), 4000, seed=0)
     np.testing.assert_allclose(drawn.mean(axis=0), 1.0, atol=0.06)
     np.testing.assert_allclose(drawn.var(axis=0), 0.9, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("patients", "dtype"), [(127, np.int8), (128, np.int16), (32_767, np.int16), (32_768, np.int32)]
+)
+def test_counts_take_the_least_memory_that_holds_every_draw_of_one_patient(patients, dtype):
+    drawn = cluster_multiplicity(np.arange(patients), 2, seed=0)
+    assert drawn.dtype == dtype
+    assert np.iinfo(dtype).max >= patients
+
+
+def test_the_draws_are_numpys_own_counts_whatever_their_type():
+    drawn = cluster_multiplicity(np.arange(200), 3, seed=5)
+    for number, row in enumerate(drawn):
+        chosen = generator(5, "cluster resample", number).integers(0, 200, 200)
+        np.testing.assert_array_equal(row, np.bincount(chosen, minlength=200))
 
 
 def test_only_resamples_that_miss_a_required_column_are_redrawn_and_counted():

@@ -90,6 +90,24 @@ def report(folder: Folder) -> None:
 
 
 @app.command()
+def export(
+    folder: Folder,
+    form: Annotated[
+        str,
+        typer.Option("--to", metavar="FORM", help="csv, json, latex (the page's tables) or figures."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the files go; by default ./<experiment>-<form>.")
+    ] = None,
+) -> None:
+    """Write the results for a manuscript or another program; no table with a row per image leaves."""
+    with exit_codes():
+        from tailscope.cli.exporting import write_export
+
+        write_export(folder, form, out)
+
+
+@app.command()
 def sql(
     folder: Folder,
     query: Annotated[str, typer.Argument(metavar="SQL", help='E.g. "select * from findings limit 5".')],

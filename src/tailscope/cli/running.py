@@ -12,12 +12,15 @@ from rich.console import Console
 from tailscope import experiment
 from tailscope.cli.tables import print_frame, wide_console
 from tailscope.core import InputError, Progress, SilentProgress
-from tailscope.experiment import ExperimentConfig, ExperimentResult
+from tailscope.experiment import DryRun, ExperimentConfig, ExperimentResult
 
 _PLANNED = (
     "class", "group", "prevalence", "train_positives", "val_positives", "test_positives", "unknown", "annotated_test",
-    "AUROC ±",
 )  # fmt: skip
+_FORETOLD = {
+    "class": "class", "metric": "metric", "positives": "patients +", "negatives": "patients −", "se": "std. error",
+    "mde": "detectable", "equivalent": "equivalent?", "positives_needed": "+ needed", "source": "from",
+}  # fmt: skip
 
 
 def run_demo(out: Path, overrides: tuple[str, ...], progress: Progress) -> None:
@@ -86,10 +89,27 @@ def _show_plan(config: ExperimentConfig, folder: Path, progress: Progress) -> No
     shown = [name for name in _PLANNED if name != "unknown" or plan.classes[name].any()]
     names = {name: name.replace("_positives", " +").replace("_", " ") for name in shown}
     print_frame(console, plan.classes[shown].rename(columns=names), "Images per class and split")
-    console.print("AUROC ±: half of the 95 % interval that the test positives alone allow; seeds widen it.\n")
+    _show_precision(console, plan)
     console.print("\nIt needs", style="bold")
     for what, much in plan.needs:
         console.print(f"  {what}: {much}", markup=False, highlight=False)
-    for note in plan.notes:
-        console.print(f"  note: {note}", markup=False, highlight=False)
+    for kind, sentences in (("warning", plan.warnings), ("note", plan.notes)):
+        for sentence in sentences:
+            console.print(f"  {kind}: {sentence}", markup=False, highlight=False)
     console.print("\nNothing was trained.")
+
+
+def _show_precision(console: Console, plan: DryRun) -> None:
+    """How sure the differences will be; of patients, because a verdict counts these."""
+    if plan.precision.empty:
+        return
+    shown = plan.precision.assign(positives_needed=plan.precision["positives_needed"].astype("Int64"))
+    title = "Predicted precision of a difference to control"
+    print_frame(console, shown[list(_FORETOLD)].rename(columns=_FORETOLD), title)
+    lines = [
+        "std. error: of treatment minus control, seeds and patients. detectable: the difference that is found 4 times "
+        "in 5. equivalent?: whether the 90 % interval can lie within the margin where nothing differs; + needed: "
+        "positive patients that make it likely, at these seeds.",
+    ]
+    for line in (*lines, plan.assumptions):
+        console.print(line, markup=False, highlight=False)

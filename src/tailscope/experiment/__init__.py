@@ -8,6 +8,7 @@ from tailscope.experiment.conducting import read_configuration, rewrite_report, 
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.demo import demo_configuration
 from tailscope.experiment.dry_run import DryRun, dry_run
+from tailscope.experiment.exporting import export
 from tailscope.experiment.previewing import ArmAudit, preview_audits
 from tailscope.experiment.provenance import hardware, versions
 from tailscope.experiment.querying import query
@@ -21,6 +22,7 @@ __all__ = [
     "ExperimentResult",
     "demo_configuration",
     "dry_run",
+    "export",
     "hardware",
     "load_config",
     "preview_audits",

@@ -118,7 +118,7 @@ def epoch_audit(job: Job, epoch: int, watch: EpochWatch) -> dict[str, Any]:
 
 def is_allowed(config: ExperimentConfig, arm: str, judged: dict[str, Any]) -> bool:
     """Whether a failed audit was asked for by name: in ``audit.allow``, or as the known defects of a published form."""
-    if arm in config.audit.allow:
+    if config.treatment(arm).arm in config.audit.allow:  # of the second control, control
         return True
     failed = {check["check"] for check in judged["checks"] if check["verdict"] == "failed"}
     return config.treatment(arm).settings.get("variant") == "as_published" and failed <= _PUBLISHED_DEFECTS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from tailscope.experiment.config import CompareSection, ExperimentConfig
 from tailscope.experiment.feature_tables import feature_tables
 from tailscope.experiment.features import features_path, head_path, why_no_features
 from tailscope.experiment.folder import ExperimentFolder, Stage
+from tailscope.experiment.further_tables import Material, performance_of, statistics_of
 from tailscope.experiment.gathering import all_samples
 from tailscope.experiment.preparing import Prepared
 from tailscope.experiment.shortcut_table import COLUMNS as SHORTCUT_COLUMNS
@@ -26,6 +27,7 @@ from tailscope.experiment.similarity import grams_path
 from tailscope.experiment.soundness import soundness_values
 from tailscope.experiment.test_set import Grids, RunGrid, TestSet
 from tailscope.experiment.units import crossfit_path
+from tailscope.report import PerformanceTables, StatisticsTables
 from tailscope.stats import ComparisonSettings, MetricSamples, arm_estimate, compare, hidden_differences
 
 IDENTICAL = "identical by construction"
@@ -45,6 +47,8 @@ class Comparison:
         similarity: One row per layer and pair of runs; this and the next two are empty without the lens.
         relative: One row per layer and arm: similarity with control, beside that of two controls.
         swaps: One row per arm, seed, class and combination of features and head.
+        statistics: How the treatments stand, and checks of the findings.
+        performance: Calibration, decisions and subgroups.
     """
 
     findings: pd.DataFrame
@@ -55,6 +59,8 @@ class Comparison:
     similarity: pd.DataFrame
     relative: pd.DataFrame
     swaps: pd.DataFrame
+    statistics: StatisticsTables
+    performance: PerformanceTables
 
 
 _TABLES = {
@@ -66,6 +72,10 @@ _TABLES = {
     "similarity": "similarity",
     "relative": "relative_similarity",
     "swaps": "head_swaps",
+}
+_GROUPS: dict[str, type[StatisticsTables] | type[PerformanceTables]] = {
+    "statistics": StatisticsTables,
+    "performance": PerformanceTables,
 }
 
 
@@ -79,25 +89,62 @@ def compare_runs(
 ) -> Comparison:
     """Compare all runs and write the tables of the comparison: ``findings.parquet`` and those beside it."""
     config = prepared.config
-    paths = {name: folder.path / f"{file}.parquet" for name, file in _TABLES.items()}
+    paths = _paths(folder)
     stage = Stage.of(folder.path / "findings.stage.json", tuple(paths.values()), _inputs(folder, config, grids))
     if stage.is_done:
-        return Comparison(**{name: pd.read_parquet(path) for name, path in paths.items()})
+        return _read(paths)
     progress.say(f"comparing {len(grids.compared.arms)} arms over {len(config.seeds)} seeds")
-    samples = all_samples(folder, prepared, test, grids.compared)
-    settings = comparison_settings(config.compare)
-    findings = compare([_without(cell, grids.outside) for cell in samples], settings)
-    soundness = _soundness(folder, config, grids.compared)
-    hidden = hidden_differences(findings, settings, _unsound(soundness))
-    findings = pd.concat([findings, *_outside_families(samples, grids.outside, settings)], ignore_index=True)
-    estimates = pd.concat([estimate_table(samples), _plain_estimates(folder, grids.every, test)], ignore_index=True)
-    shortcuts = _shortcuts(folder, config, grids.compared, samples, settings)
-    features = feature_tables(folder, prepared, test, grids.compared)
-    found = Comparison(findings, hidden, estimates, shortcuts, soundness, *features)
+    material = Material(folder, prepared, test, grids, comparison_settings(config.compare))
+    found = _compared(material, all_samples(folder, prepared, test, grids.compared))
     for name, path in paths.items():
-        write_table(path, getattr(found, name))
+        write_table(path, _table(found, name))
     stage.finish()
     return found
+
+
+def _compared(material: Material, samples: list[MetricSamples]) -> Comparison:
+    folder, grids, settings = material.folder, material.grids, material.settings
+    config = material.prepared.config
+    findings = compare(material.inside(samples), settings)
+    soundness = _soundness(folder, config, grids.compared)
+    unsound = _unsound(soundness)
+    hidden = hidden_differences(findings, settings, unsound)
+    findings = pd.concat([findings, *_outside_families(samples, grids.outside, settings)], ignore_index=True)
+    estimates = estimate_table(samples)
+    plain = _plain_estimates(folder, grids.every, material.test, estimates)
+    return Comparison(
+        findings,
+        hidden,
+        pd.concat([estimates, plain], ignore_index=True),
+        _shortcuts(folder, config, grids.compared, samples, settings),
+        soundness,
+        *feature_tables(folder, material.prepared, material.test, grids.compared),
+        statistics=statistics_of(material, samples, findings, unsound),
+        performance=performance_of(material),
+    )
+
+
+def _paths(folder: ExperimentFolder) -> dict[str, Path]:
+    """The file of every table; those of a group as ``group.table``."""
+    names = dict(_TABLES)
+    for group, kind in _GROUPS.items():
+        names |= {f"{group}.{part.name}": part.name for part in fields(kind)}
+    return {name: folder.path / f"{file}.parquet" for name, file in names.items()}
+
+
+def _table(found: Comparison, name: str) -> pd.DataFrame:
+    group, _, part = name.rpartition(".")
+    table = getattr(getattr(found, group) if group else found, part)
+    return pd.DataFrame() if table is None else table
+
+
+def _read(paths: dict[str, Path]) -> Comparison:
+    tables = {name: pd.read_parquet(path) for name, path in paths.items()}
+    groups = {
+        group: kind(**{part.name: tables[f"{group}.{part.name}"] for part in fields(kind)})
+        for group, kind in _GROUPS.items()
+    }
+    return Comparison(**{name: tables[name] for name in _TABLES}, **groups)  # type: ignore[arg-type]
 
 
 def _soundness(folder: ExperimentFolder, config: ExperimentConfig, grid: RunGrid) -> pd.DataFrame:
@@ -133,10 +180,6 @@ def _asks_for(config: ExperimentConfig, part: str) -> bool:
     return config.lenses.alignment is not None and getattr(config.lenses.alignment, part) is not None
 
 
-def _without(cell: MetricSamples, outside: dict[str, str]) -> MetricSamples:
-    return cell.of_arms(tuple(arm for arm in cell.arms if arm not in outside))
-
-
 def _outside_families(
     samples: list[MetricSamples], outside: dict[str, str], settings: ComparisonSettings
 ) -> Iterator[pd.DataFrame]:
@@ -160,11 +203,13 @@ def estimate_table(samples: list[MetricSamples]) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def _plain_estimates(folder: ExperimentFolder, grid: RunGrid, test: TestSet) -> pd.DataFrame:
-    """Performance metrics that are described and not compared: the mean over seeds, without an interval."""
+def _plain_estimates(folder: ExperimentFolder, grid: RunGrid, test: TestSet, compared: pd.DataFrame) -> pd.DataFrame:
+    """Performance metrics of the arms in which they are not compared: the mean over seeds, without an interval."""
     table = folder.table("performance", grid.names)
     table = table[~table["metric"].isin(ComparisonSettings().performance)]
     table["arm"] = table["run"].map(grid.arm_of)
+    done = set(zip(compared["metric"], compared["arm"], strict=True))
+    table = table[[key not in done for key in zip(table["metric"], table["arm"], strict=True)]]
     keys = ["metric", "class", "arm"]
     means = table.groupby(keys, as_index=False, sort=False).agg(
         value=("value", "mean"), n=("n", "first"), reason=("reason", "first")
@@ -176,23 +221,27 @@ def _plain_estimates(folder: ExperimentFolder, grid: RunGrid, test: TestSet) -> 
 
 def _inputs(folder: ExperimentFolder, config: ExperimentConfig, grids: Grids) -> dict[str, object]:
     grid = grids.compared
+    again = () if grids.again is None else grids.again.names
+    looked = tuple(dict.fromkeys((*grid.names, *again)))
     asked = [name for name in _LENSES if getattr(config.lenses, name) is not None]
     lenses = ["performance", *asked]
-    files = [folder.evidence(lens, run) for lens in lenses for run in grid.names]
-    files += [folder.evidence("shortcuts", run) for run in grid.names if _asks_for(config, "shortcuts")]
+    files = [folder.evidence(lens, run) for lens in lenses for run in looked]
+    files += [folder.evidence("shortcuts", run) for run in looked if _asks_for(config, "shortcuts")]
     files += [folder.evidence("soundness", run) for run in grid.first if _asks_for(config, "soundness")]
-    files += [folder.run(run) / "predictions.parquet" for run in grids.every.names]
+    judged = dict.fromkeys((*grids.every.names, *again))
+    files += [folder.run(run) / name for run in judged for name in ("predictions.parquet", "run.json", "audit.json")]
     if config.lenses.dissection is not None:
-        files += [crossfit_path(folder, run) for run in grid.names]
+        files += [crossfit_path(folder, run) for run in looked]
         if config.lenses.dissection.causes is not None:
-            files += [causes_path(folder, run) for run in grid.names]
+            files += [causes_path(folder, run) for run in looked]
     if config.lenses.representation is not None:
-        files += [path for run in grid.names for path in _feature_files(folder, run)]
+        files += [path for run in looked for path in _feature_files(folder, run)]
     return {
         "version": __version__,
         "arms": grid.arms,
         "seeds": grid.seeds,
         "runs": grids.every.names,
+        "again": again,
         "outside": grids.outside,
         "lenses": config.lenses.model_dump(mode="json"),
         "compare": config.compare.model_dump(),

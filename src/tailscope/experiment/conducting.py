@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from tailscope.experiment.previewing import require_sound
 from tailscope.experiment.reading import load_config, require_folder, validate_config
 from tailscope.experiment.reporting import report_content
 from tailscope.experiment.result import ExperimentResult
-from tailscope.experiment.roles import Roles, roles_of
+from tailscope.experiment.roles import roles_of
 from tailscope.experiment.test_set import Grids, TestSet
 from tailscope.experiment.timing import Timings
 from tailscope.experiment.tuning import Search, tuned_treatments
@@ -74,15 +76,42 @@ def rewrite_report(path: Path, progress: Progress | None = None) -> ExperimentRe
     Raises:
         InputError: The folder is no experiment, or a run of it is not finished.
     """
+    with _finished(path) as (config, folder):
+        return _conduct(config, folder, progress or SilentProgress(), may_train=False)
+
+
+def read_content(path: Path, progress: Progress | None = None) -> ReportContent:
+    """All that the page of a finished experiment shows; compares again where needed, trains nothing.
+
+    Raises:
+        InputError: As :func:`rewrite_report`.
+    """
+    with _finished(path) as (config, folder):
+        return _content(config, folder, progress or SilentProgress(), may_train=False)[0]
+
+
+@contextmanager
+def _finished(path: Path) -> Iterator[tuple[ExperimentConfig, ExperimentFolder]]:
+    """The configuration of a folder that is held meanwhile."""
     folder = ExperimentFolder(require_folder(path))
     config = load_config(folder.config)
     with folder_lock(folder.path):
-        return _conduct(config, folder, progress or SilentProgress(), may_train=False)
+        yield config, folder
 
 
 def _conduct(
     config: ExperimentConfig, folder: ExperimentFolder, progress: Progress, *, may_train: bool = True
 ) -> ExperimentResult:
+    content, comparison = _content(config, folder, progress, may_train=may_train)
+    with Timings(folder.timings).stage("report"):
+        write_report(folder.report, content)
+    return ExperimentResult(folder.path, comparison.findings, comparison.hidden, _sentences(content))
+
+
+def _content(
+    config: ExperimentConfig, folder: ExperimentFolder, progress: Progress, *, may_train: bool
+) -> tuple[ReportContent, Comparison]:
+    """Do all that is not done yet, and gather what the page shows."""
     timings = Timings(folder.timings)
     with timings.stage("data"):
         prepared = prepare_experiment(config, folder, progress)
@@ -120,7 +149,7 @@ def _conduct(
         comparison = compare_runs(folder, prepared, test, grids, progress)
         compare_ensembles(folder, config, test, grids.every)
     with timings.stage("report"):
-        return _report(folder, prepared, grids, roles, comparison)
+        return report_content(folder, prepared, grids, roles, comparison), comparison
 
 
 def _require_finished(folder: ExperimentFolder, prepared: Prepared, unfinished: list[Run], count: int) -> None:
@@ -134,14 +163,6 @@ def _require_finished(folder: ExperimentFolder, prepared: Prepared, unfinished: 
         permuted = permuted_run(prepared.config, prepared.data)
         if not is_fitted(permuted_folder(folder), permuted):
             raise InputError(f"the training on permuted labels, {permuted.name}, is not finished; {how}")
-
-
-def _report(
-    folder: ExperimentFolder, prepared: Prepared, grids: Grids, roles: Roles, comparison: Comparison
-) -> ExperimentResult:
-    content = report_content(folder, prepared, grids, roles, comparison)
-    write_report(folder.report, content)
-    return ExperimentResult(folder.path, comparison.findings, comparison.hidden, _sentences(content))
 
 
 def _sentences(content: ReportContent) -> tuple[str, str, str]:

@@ -17,6 +17,8 @@ from tailscope.models import MODELS
 from tailscope.training import TrainingSettings
 from tailscope.treatments import TREATMENTS, ImbalanceTreatment
 
+_SEEDS_APART = 10_000  # between a seed and that of the second control; few people write seeds of five digits
+
 
 def _stated(value: Any) -> str:
     """A value of a configuration in the label of an arm; a treatment inside another with its own settings.
@@ -38,6 +40,17 @@ def slug(arm: str) -> str:
     'focal-gamma=1.0'
     """
     return re.sub(r"[^A-Za-z0-9.=_+]+", "-", arm).strip("-")
+
+
+def seed_again(seed: int) -> int:
+    """The seed of the second control that stands opposite one of ``seeds``.
+
+    It depends on that seed alone, so that added seeds leave finished runs as they are.
+
+    >>> seed_again(3)
+    10003
+    """
+    return _SEEDS_APART + seed
 
 
 def _pair(value: Any) -> Any:
@@ -128,9 +141,14 @@ class TreatmentSection(OpenSection):
 
 
 class CompareSection(Section):
-    """How arms are compared with control."""
+    """How arms are compared with control.
+
+    ``second_control`` trains control once more, with other seeds: the A/A arm, in which every difference is a false
+    alarm.
+    """
 
     control: str = "control"
+    second_control: bool = False
     equivalence_margin: float = Field(0.02, gt=0, lt=1)
     lens_margin: float = Field(0.02, gt=0, lt=1)
     resamples: int = Field(2000, ge=100)
@@ -215,9 +233,35 @@ class ExperimentConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _second_control_is_apart(self) -> ExperimentConfig:
+        label = self.second_control
+        if label is None:
+            return self
+        if same := [section.arm for section in self.treatments if slug(section.arm) == slug(label)]:
+            raise ValueError(f"arm {same[0]!r} has the name of the second control, {label!r}; give it another `label`")
+        searched = () if self.tune is None else (self.tune.seed,)
+        if taken := {*self.seeds, *searched} & {seed_again(seed) for seed in self.seeds}:
+            raise ValueError(
+                f"`compare.second_control` trains with {_SEEDS_APART} + each of `seeds`, and {min(taken)} is taken by "
+                "`seeds` or `tune.seed`; choose other seeds"
+            )
+        return self
+
+    @property
+    def second_control(self) -> str | None:
+        """Label of the second control, which is none of ``arms``; None where none was asked for."""
+        return f"{self.compare.control} again (A/A)" if self.compare.second_control else None
+
+    @property
+    def every_seed(self) -> tuple[int, ...]:
+        """The seeds of all runs, those of the second control last."""
+        again = self.seeds if self.compare.second_control else ()
+        return (*self.seeds, *(seed_again(seed) for seed in again))
+
     @property
     def arms(self) -> tuple[str, ...]:
-        """Labels of the arms that have runs, control first."""
+        """Labels of the arms that have runs, control first; the second control is none of them."""
         return (self.compare.control, *(label for label in self._trained if label != self.compare.control))
 
     @property
@@ -262,5 +306,6 @@ class ExperimentConfig(Section):
         return [section.arm for section in self._trained_sections]
 
     def treatment(self, arm: str) -> TreatmentSection:
-        """The section of one arm."""
-        return next(treatment for treatment in self.treatments if treatment.arm == arm)
+        """The section of one arm; of the second control, that of control."""
+        stated = self.compare.control if arm == self.second_control else arm
+        return next(treatment for treatment in self.treatments if treatment.arm == stated)

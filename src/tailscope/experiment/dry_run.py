@@ -11,17 +11,23 @@ import pandas as pd
 
 from tailscope.attribution import ATTRIBUTIONS
 from tailscope.core import ExperimentData, Progress
+from tailscope.experiment.annotated import annotated_test_pairs
+from tailscope.experiment.assumed_spread import ASSUMPTIONS
+from tailscope.experiment.comparing import comparison_settings
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.fitting import fresh_network
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.foretelling import warnings_of
 from tailscope.experiment.permuted import wants_permuted
 from tailscope.experiment.plan import is_fitted, planned_runs
+from tailscope.experiment.predicting import Design, observed_spreads, patients_behind, predicted_precision
 from tailscope.experiment.preparing import Prepared, class_table, prepare_experiment, require_same_experiment
+from tailscope.experiment.roles import roles_of
+from tailscope.experiment.test_set import TestSet
 from tailscope.experiment.trials import TRIALS
 from tailscope.experiment.tuning import Search
 
 _ADAM_COPIES = 4  # weights, gradients and Adam's two moments
-_Z = 1.96
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,15 +36,21 @@ class DryRun:
 
     Args:
         runs: arm, seed, run, in the order of work, and whether it is done; before a search is done, a run has no name.
-        classes: Images per class and split, group, and the half-width of a 95 % interval of a difference of AUROC that
-            the number of test positives alone allows.
+        classes: Images per class and split, and group.
+        precision: Per class and metric what the comparison will be able to say; see
+            :func:`tailscope.experiment.predicting.predicted_precision`. Empty where there is only control.
+        assumptions: What the precision rests on where no run shows it; empty where nothing is assumed.
         needs: What is needed, as (what, how much) lines.
+        warnings: What cannot be decided, one sentence each.
         notes: What the user should know, one sentence each.
     """
 
     runs: pd.DataFrame
     classes: pd.DataFrame
+    precision: pd.DataFrame
+    assumptions: str
     needs: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -53,12 +65,39 @@ def dry_run(config: ExperimentConfig, out: Path, progress: Progress) -> DryRun:
     require_same_experiment(prepared, config, folder)
     search = None if config.tune is None else Search(config, prepared.data, folder)
     classes = class_table(prepared.data)
-    classes["AUROC ±"] = [
-        _half_width(positives, negatives)
-        for positives, negatives in zip(classes["test_positives"], classes["test_negatives"], strict=True)
-    ]
+    design = _design(prepared)
+    precision = _precision(prepared, folder, design, list(classes["class"]))
     runs = _runs(config, prepared.data, folder, search)
-    return DryRun(runs, classes, (*_needs(prepared), *_search_needs(search)), prepared.notes)
+    needs = (*_needs(prepared, len(runs)), *_search_needs(search))
+    assumed = ASSUMPTIONS if (precision["source"] == "assumed").any() else ""
+    return DryRun(runs, classes, precision, assumed, needs, warnings_of(precision, design), prepared.notes)
+
+
+def _design(prepared: Prepared) -> Design:
+    config, roles = prepared.config, roles_of(prepared.config, prepared.data.counts)
+    compared = [arm for arm in roles.compared if arm not in roles.outside and arm != roles.again]
+    return Design(len(compared) - 1, len(config.seeds), comparison_settings(config.compare))
+
+
+def _precision(prepared: Prepared, folder: ExperimentFolder, design: Design, order: list[str]) -> pd.DataFrame:
+    """From the folder's own findings where it has some, for it may be a pilot that is to be extended."""
+    test = TestSet.of(prepared.data, prepared.config.compare.resamples, prepared.config.compare.seed)
+    counts = patients_behind(test, _annotated_patients(prepared))
+    counts = counts.sort_values("class", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
+    observed = observed_spreads(pd.read_parquet(folder.findings)) if folder.findings.exists() else {}
+    return predicted_precision(counts if design.treatments else counts.head(0), design, observed)
+
+
+def _annotated_patients(prepared: Prepared) -> dict[str, int]:
+    """Patients with an annotated test image of each class, where maps are scored on annotations at all."""
+    data, lens = prepared.data, prepared.config.lenses.alignment
+    if lens is None or "mass_inside" not in {metric.name for metric in lens.metrics}:
+        return {}
+    pairs = annotated_test_pairs(data)
+    return {
+        name: len(set(data.patient_ids[pairs[pairs[:, 1] == number, 0]].tolist()))
+        for number, name in enumerate(data.classes)
+    }
 
 
 def _runs(
@@ -87,27 +126,14 @@ def _search_needs(search: Search | None) -> list[tuple[str, str]]:
     return [("trainings of the search", number)]
 
 
-def _half_width(positives: int, negatives: int, auroc: float = 0.8) -> float:
-    """Half a 95 % interval of one AUROC of 0.8 (Hanley and McNeil 1982, equation 1); a floor without seed noise.
-
-    >>> round(_half_width(20, 1000), 3)
-    0.117
-    """
-    if not positives or not negatives:
-        return math.nan
-    q1, q2 = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
-    variance = auroc * (1 - auroc) + (positives - 1) * (q1 - auroc**2) + (negatives - 1) * (q2 - auroc**2)
-    return _Z * math.sqrt(variance / (positives * negatives))
-
-
-def _needs(prepared: Prepared) -> tuple[tuple[str, str], ...]:
+def _needs(prepared: Prepared, runs: int) -> tuple[tuple[str, str], ...]:
     config, data = prepared.config, prepared.data
     network = fresh_network(config, data, config.seeds[0])
     weights = sum(tensor.numel() * tensor.element_size() for tensor in network.module.state_dict().values())
-    runs = len(config.arms) * len(config.seeds)
+    arms = len(config.arms) + (config.second_control is not None)
     steps = config.training.epochs * math.ceil(data.rows("train").size / config.training.batch_size)
     return (
-        ("runs", f"{runs} ({len(config.arms)} arms × {len(config.seeds)} seeds){_further(prepared)}"),
+        ("runs", f"{runs} ({arms} arms × {len(config.seeds)} seeds){_further(prepared)}"),
         ("images", " + ".join(f"{data.rows(split).size:,} {split}" for split in ("train", "val", "test"))),
         ("network", f"{sum(p.numel() for p in network.module.parameters()):,} parameters"),
         ("steps per run", f"{steps:,} of {config.training.batch_size} images"),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from tailscope.experiment.cause_samples import cause_samples
-from tailscope.experiment.fitting import test_logits
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.lens_config import DissectionLens
 from tailscope.experiment.lens_samples import alignment_samples, count_samples, crossfit_samples
+from tailscope.experiment.performance_metrics import performance_metrics
 from tailscope.experiment.performance_samples import performance_samples
+from tailscope.experiment.predicted import Predicted
 from tailscope.experiment.preparing import Prepared
 from tailscope.experiment.representation_samples import probe_samples, swap_samples
 from tailscope.experiment.shortcut_samples import shortcut_samples
@@ -22,8 +21,8 @@ from tailscope.stats import MetricSamples
 def all_samples(folder: ExperimentFolder, prepared: Prepared, test: TestSet, grid: RunGrid) -> list[MetricSamples]:
     """The values of every lens, read from predictions and evidence alone."""
     lenses = prepared.config.lenses
-    logits = np.stack([test_logits(folder, run, test.classes) for run in grid.names])
-    samples = list(performance_samples(test, grid, logits))
+    predicted = Predicted.read(folder, prepared.data, grid)
+    samples = [*performance_samples(test, grid, predicted.logits), *performance_metrics(test, grid, predicted)]
     if lenses.alignment is not None:
         samples += alignment_samples(test, grid, folder.table("alignment", grid.names))
         if lenses.alignment.shortcuts is not None:

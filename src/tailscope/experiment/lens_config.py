@@ -48,7 +48,13 @@ class MetricSection(OpenSection):
 
 
 class PerformanceLens(Section):
-    """How well the classifier ranks; nothing to set."""
+    """How well the classifier ranks, on all test images and in subgroups of them.
+
+    ``subgroups`` are columns of the images (sex, age, view, or any other that splits the test images into few groups)
+    and extra masks, by whether they stand on the image; null takes all that qualify, an empty list none.
+    """
+
+    subgroups: tuple[str, ...] | None = None
 
 
 class SoundnessSection(Section):

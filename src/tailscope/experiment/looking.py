@@ -51,7 +51,7 @@ class Looking:
         with self.timings.stage("alignment"):
             self._once("static", lens, lambda: measure_references(self.folder, self.pairs, lens))
             config = self.prepared.config
-            for seed in config.seeds if lens.untrained else ():
+            for seed in config.every_seed if lens.untrained else ():
                 do = partial(measure_untrained, self.folder, config, self.pairs, seed, progress=self.progress)
                 self._once(untrained_part(seed), lens, do)
 

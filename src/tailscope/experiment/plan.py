@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tailscope.core import ExperimentData, digest
-from tailscope.experiment.config import ExperimentConfig, slug
+from tailscope.experiment.config import ExperimentConfig, seed_again, slug
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.reading import dump_config
 
@@ -38,15 +38,17 @@ def is_fitted(folder: ExperimentFolder, run: Run) -> bool:
 def planned_runs(config: ExperimentConfig, data: ExperimentData) -> tuple[Run, ...]:
     """All runs in the order of work: seed by seed, control first, so that an early look compares like with like.
 
-    Arms that adjust another arm's logits come last, so that they find its weights.
+    Arms that adjust another arm's logits come after the others, so that they find its weights; the second control,
+    with its own seed, is the last of each seed.
     """
     counts = data.counts
     adjusts = {arm: config.treatment(arm).build()(counts).after_training is not None for arm in config.arms}
-    return tuple(
-        Run(arm, seed, f"{slug(arm)}-s{seed}-{run_hash(config, data, arm, seed)[:8]}")
-        for seed in config.seeds
-        for arm in sorted(config.arms, key=lambda arm: adjusts[arm])
-    )
+    ordered = sorted(config.arms, key=lambda arm: adjusts[arm])
+    places: list[tuple[str, int]] = []
+    for seed in config.seeds:
+        places += [(arm, seed) for arm in ordered]
+        places += [] if config.second_control is None else [(config.second_control, seed_again(seed))]
+    return tuple(Run(arm, seed, f"{slug(arm)}-s{seed}-{run_hash(config, data, arm, seed)[:8]}") for arm, seed in places)
 
 
 def with_arms(table: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:

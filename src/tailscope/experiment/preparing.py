@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,10 +34,12 @@ from tailscope.experiment.fitting import fresh_network, require_checkpoints
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.lens_layers import find_layers, with_layers
 from tailscope.experiment.plan import folder_identity
+from tailscope.experiment.plan_history import freeze_plan
 from tailscope.experiment.preconditions import treatment_problems
 from tailscope.experiment.provenance import provenance
 from tailscope.experiment.reading import config_yaml
 from tailscope.experiment.roles import roles_of
+from tailscope.experiment.subgroup_columns import subgroup_columns
 from tailscope.experiment.tuning import search_problems
 from tailscope.models import Layer, Network
 from tailscope.stats import ComparisonSettings
@@ -80,6 +81,7 @@ def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progr
     network = fresh_network(config, data, config.seeds[0])
     _require_counts(config, data, folder, network)
     _require_confounders(config, data)
+    subgroup_columns(data, config.lenses.performance.subgroups)  # refuses a name that makes no subgroups
     shape = tuple(network.preprocessing(data.pixels[:1]).shape)
     layers, coarse = find_layers(config, network, shape)
     grouping = [group_note(data.counts.prevalences)]
@@ -99,7 +101,7 @@ def open_folder(
     write_json(folder.path / "identity.json", folder_identity(asked, prepared.data))
     write_text(folder.config, config_yaml(asked))
     _write_tables(prepared.data, folder)
-    _write_provenance(provenance(asked, prepared.data, plan), folder)
+    freeze_plan(folder, provenance(asked, prepared.data, plan))
 
 
 def require_same_experiment(prepared: Prepared, asked: ExperimentConfig, folder: ExperimentFolder) -> None:
@@ -193,15 +195,6 @@ def _require_same(before: dict[str, object], now: dict[str, object], folder: Exp
             f"{folder.path} holds an experiment with other {', '.join(changed)}; added arms, seeds and lenses extend a "
             "folder, anything else needs another --out (or delete the folder)"
         )
-
-
-def _write_provenance(now: dict[str, Any], folder: ExperimentFolder) -> None:
-    """Freeze the analysis plan; a plan that is replaced (an added arm, another margin) stays on record."""
-    before = read_json(folder.provenance) if folder.provenance.exists() else None
-    if before is not None and before["analysis_plan"] == now["analysis_plan"]:
-        return
-    earlier = [] if before is None else [*before.get("earlier_plans", []), before["analysis_plan"]]
-    write_json(folder.provenance, {**now, "earlier_plans": earlier})
 
 
 def _write_tables(data: ExperimentData, folder: ExperimentFolder) -> None:

@@ -68,11 +68,13 @@ def report_content(
         test_images=int(data.rows("test").size),
         margin=config.compare.equivalence_margin,
         lens_margin=config.compare.lens_margin,
-        gallery_note=f"Maps of {method} from the first seed ({grid.seeds[0]}) of each arm." if has_maps else "",
+        gallery_note=_gallery_note(method, grid) if has_maps else "",
         class_table=classes,
         estimates=comparison.estimates,
         findings=comparison.findings,
         hidden=comparison.hidden,
+        statistics=comparison.statistics,
+        performance=comparison.performance,
         **(alignment_tables(folder, prepared, grid, comparison.estimates) if has_maps else {}),
         shortcuts=comparison.shortcuts,
         soundness=comparison.soundness,
@@ -88,6 +90,10 @@ def report_content(
         balance=balance_table(folder, grid),
         gallery=gallery_cases(folder, data, grid, groups, method) if has_maps else (),
     )
+
+
+def _gallery_note(method: str, grid: RunGrid) -> str:
+    return f"Still pictures: maps of {method}; all maps are from the first seed ({grid.seeds[0]}) of each arm."
 
 
 def _unit_tables(

@@ -13,17 +13,19 @@ class Roles:
     """The arms by what is compared of them.
 
     Args:
-        compared: Arms whose networks are looked into, control first.
+        compared: Arms whose networks are looked into, control first and the second control last.
         outside: Of these, arms that are outside families and rankings, with the reason.
         monotone: Arms that adjust another arm's logits in a way that changes no ranking, with the reason; they are
             judged by calibration only.
         ensembles: Ensembles, with the arm that each averages.
+        again: Of those compared, the second control (A/A), which is held against control alone; None without one.
     """
 
     compared: tuple[str, ...]
     outside: dict[str, str]
     monotone: dict[str, str]
     ensembles: dict[str, str]
+    again: str | None = None
 
 
 def roles_of(config: ExperimentConfig, counts: ClassCounts) -> Roles:
@@ -40,6 +42,7 @@ def roles_of(config: ExperimentConfig, counts: ClassCounts) -> Roles:
             f"({same[config.compare.control]}); choose the arm that it rests on"
         )
     monotone = {arm: why for arm, why in same.items() if plans[arm].after_training is not None}
-    compared = tuple(arm for arm in config.arms if arm not in monotone)
+    again = () if config.second_control is None else (config.second_control,)
+    compared = (*(arm for arm in config.arms if arm not in monotone), *again)
     outside = {arm: why for arm, why in same.items() if arm not in monotone}
-    return Roles(compared, outside, monotone, config.ensembles)
+    return Roles(compared, outside, monotone, config.ensembles, config.second_control)

@@ -75,7 +75,9 @@ class TestSet:
         """
         key = np.packbits(required).tobytes()
         if key not in self._drawn:
-            plain = self._drawn.setdefault(b"", self._draw(None))
+            if b"" not in self._drawn:
+                self._drawn[b""] = self._draw(None)
+            plain = self._drawn[b""]
             # A draw that keeps every column is what cluster_resamples would give as well, so it serves all of them.
             keeps_all = all(plain.multiplicity[:, column].any(axis=1).all() for column in required.T)
             self._drawn[key] = plain if keeps_all else self._draw(required)
@@ -126,17 +128,28 @@ class Grids:
     """The runs by the part they play; see :class:`~tailscope.experiment.roles.Roles`.
 
     Args:
-        every: All runs.
-        compared: Runs of the arms whose networks are looked into.
+        every: All runs but those of the second control.
+        compared: Of these, the runs whose networks are looked into.
         outside: Arms among these that take part in no family, with the reason.
+        again: Control and the second control, whose seeds stand opposite control's in their order; None without one.
     """
 
     every: RunGrid
     compared: RunGrid
     outside: dict[str, str]
+    again: RunGrid | None = None
 
     @classmethod
     def of(cls, runs: tuple[Run, ...], roles: Roles, seeds: tuple[int, ...]) -> Grids:
         """Sort planned runs by role."""
-        every = (*roles.compared, *roles.monotone)
-        return cls(RunGrid.of(runs, every, seeds), RunGrid.of(runs, roles.compared, seeds), roles.outside)
+        compared = tuple(arm for arm in roles.compared if arm != roles.again)
+        every, looked = RunGrid.of(runs, (*compared, *roles.monotone), seeds), RunGrid.of(runs, compared, seeds)
+        return cls(every, looked, roles.outside, _again(runs, roles, seeds))
+
+
+def _again(runs: tuple[Run, ...], roles: Roles, seeds: tuple[int, ...]) -> RunGrid | None:
+    """Control and the second control; runs are planned seed by seed, so those of both come in the same order."""
+    if roles.again is None:
+        return None
+    arms = (roles.compared[0], roles.again)
+    return RunGrid(arms, seeds, tuple(run.name for arm in arms for run in runs if run.arm == arm))

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from tailscope.core import InputError
+from tailscope.performance.calibration_curve import binned
 from tailscope.performance.cells import columns_of, per_class
 
 Floats = NDArray[np.float64]
@@ -123,10 +124,7 @@ def calibration_line(logits: ArrayLike, labels: ArrayLike) -> tuple[CalibrationL
 
 
 def _binned_error(risk: Floats, positive: NDArray[np.bool_], bins: int) -> float:
-    _, group, size = np.unique(risk, return_inverse=True, return_counts=True)
-    observed = (np.bincount(group, weights=positive) / size)[group]
-    order = np.argsort(risk, kind="stable")
-    gaps = np.array_split((risk - observed)[order], min(bins, risk.size))
+    gaps = [predicted - observed for predicted, observed in binned(risk, positive, bins)]
     return float(sum(abs(gap.sum()) for gap in gaps) / risk.size)
 
 

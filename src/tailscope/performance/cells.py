@@ -1,4 +1,4 @@
-"""Scores and labels as every metric of this room takes them: one column per class, unknown labels left out."""
+"""What every metric of this room takes: scores and labels, one column per class, and multiplicities of resamples."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tailscope.core import InputError
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+_BLOCK = 64  # resamples that are walked at once; their counts, 4·64·N bytes, are all that is copied
 
 
 def columns_of(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats]:
@@ -58,3 +59,41 @@ def per_class(scores: ArrayLike, labels: ArrayLike, metric: Callable[[Floats, Fl
         if positive.any() and not positive.all():
             values[number] = metric(score[known, number], positive)
     return values
+
+
+def multiplicity_of(multiplicity: NDArray[np.integer], images: int) -> NDArray[np.int32]:
+    """Check how often each image is drawn and return it as (R, N) int32, not copied where it is that already.
+
+    Args:
+        multiplicity: (R, N) integers below 2³¹.
+        images: N.
+
+    Raises:
+        InputError: It has another shape, or holds no integers.
+
+    Example:
+        >>> multiplicity_of(np.array([[2, 0]]), 2).dtype.name
+        'int32'
+    """
+    counts = np.asarray(multiplicity)
+    if counts.ndim != 2 or counts.shape[1] != images or not np.issubdtype(counts.dtype, np.integer):
+        raise InputError(f"`multiplicity` must be (R, {images}) integers; got {counts.shape} {counts.dtype}")
+    return np.ascontiguousarray(counts, dtype=np.int32)
+
+
+def blocks_of(resamples: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Some resamples, as many at a time as the compiled loops walk at once.
+
+    >>> [block.size for block in blocks_of(np.arange(70))]
+    [64, 6]
+    """
+    return [resamples[start : start + _BLOCK] for start in range(0, resamples.size, _BLOCK)]
+
+
+def drawn_in(counts: NDArray[np.int32], block: NDArray[np.int64]) -> NDArray[np.int32]:
+    """(N, B) counts of a block of (R, N) resamples, which thereby lie side by side in memory.
+
+    >>> drawn_in(np.array([[1, 2], [3, 4], [5, 6]], dtype=np.int32), np.array([0, 2])).tolist()
+    [[1, 5], [2, 6]]
+    """
+    return np.ascontiguousarray(counts[block].T)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numba import config
 from numpy.typing import ArrayLike, NDArray
 
-from tailscope.core import InputError
-from tailscope.performance._kernels import resampled_rank_sum, resampled_step_precision
+from tailscope.core import InputError, side_by_side
+from tailscope.performance._kernels import fill_rank_areas, fill_step_precision
 from tailscope.performance.cells import columns_of
 
 Floats = NDArray[np.float64]
-_Kernel = Callable[[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.integer]], Floats]
+_Order = tuple[NDArray[np.int64], NDArray[np.int64]]
+_Kernel = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], Floats], None]
+_BLOCK = 64  # resamples that are walked at once; their counts, 4·64·N bytes per thread, are all that is copied
+_WORTH_A_THREAD = 50_000  # images × classes
 
 
 def auroc(scores: ArrayLike, labels: ArrayLike) -> Floats:
@@ -60,12 +64,15 @@ def average_precision(scores: ArrayLike, labels: ArrayLike) -> Floats:
 
 
 def resampled_auroc(scores: ArrayLike, labels: ArrayLike, multiplicity: NDArray[np.integer]) -> Floats:
-    """AUROC of every class on every resample; exact, ties included.
+    """AUROC of every class on every resample, in [0, 1], higher is better; exact, ties included.
+
+    Runs on ``NUMBA_NUM_THREADS`` threads; the numbers do not depend on how many.
 
     Args:
         scores: (N, K) or (N,).
         labels: Same shape, in {0, 1, NaN}.
-        multiplicity: (R, N) integers: how often each image is drawn. Not copied.
+        multiplicity: (R, N) integers below 2³¹, how often each image is drawn; no more than 64 resamples per thread
+            are copied at a time.
 
     Returns:
         (R, K) float64, NaN where a resample has no positive or no negative.
@@ -78,7 +85,7 @@ def resampled_auroc(scores: ArrayLike, labels: ArrayLike, multiplicity: NDArray[
         >>> resampled_auroc([0.1, 0.4, 0.4, 0.8], [0, 0, 1, 1], np.array([[1, 1, 1, 1], [0, 2, 2, 0]])).tolist()
         [[0.875], [0.5]]
     """
-    return _resampled(scores, labels, multiplicity, resampled_rank_sum, 1.0)
+    return _resampled(scores, labels, multiplicity, fill_rank_areas, 1.0)
 
 
 def resampled_average_precision(scores: ArrayLike, labels: ArrayLike, multiplicity: NDArray[np.integer]) -> Floats:
@@ -92,7 +99,7 @@ def resampled_average_precision(scores: ArrayLike, labels: ArrayLike, multiplici
         >>> resampled_average_precision([0.9, 0.8, 0.7], [1, 0, 1], np.array([[1, 1, 0]])).tolist()
         [[1.0]]
     """
-    return _resampled(scores, labels, multiplicity, resampled_step_precision, -1.0)
+    return _resampled(scores, labels, multiplicity, fill_step_precision, -1.0)
 
 
 def expected_random_ap(n_pos: ArrayLike, n: ArrayLike) -> Floats:
@@ -152,17 +159,37 @@ def _resampled(
     counts = np.asarray(multiplicity)
     if counts.ndim != 2 or counts.shape[1] != len(score) or not np.issubdtype(counts.dtype, np.integer):
         raise InputError(f"`multiplicity` must be (R, {len(score)}) integers; got {counts.shape} {counts.dtype}")
-    values = np.empty((counts.shape[0], score.shape[1]))
-    for number in range(score.shape[1]):
-        rows = np.flatnonzero(~np.isnan(label[:, number]))
-        keys = sign * score[rows, number]
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        starts_tie = np.ones(rows.size, dtype=np.bool_)
-        starts_tie[1:] = keys[1:] != keys[:-1]
-        rows = rows[order]
-        values[:, number] = kernel(rows, label[rows, number] == 1, starts_tie, counts)
-    return values
+    threads = min(int(vars(config)["NUMBA_NUM_THREADS"]), score.size // _WORTH_A_THREAD)
+    columns = range(score.shape[1])
+    orders = side_by_side(lambda number: _ordered(sign * score[:, number], label[:, number]), columns, threads)
+    values = np.full((score.shape[1], len(counts)), np.nan)
+
+    def walk(start: int) -> None:
+        drawn = np.ascontiguousarray(counts[start : start + _BLOCK].T, dtype=np.int32)
+        for (rows, steps), found in zip(orders, values[:, start : start + _BLOCK], strict=True):
+            kernel(rows, steps, drawn, found)
+
+    starts = range(0, len(counts), _BLOCK)
+    side_by_side(walk, starts, min(threads, len(starts)))
+    return np.ascontiguousarray(values.T)
+
+
+def _ordered(keys: Floats, label: Floats) -> _Order:
+    """The labelled rows of one class by rising key, and where the steps of that order begin."""
+    rows = np.flatnonzero(~np.isnan(label))
+    positive = label[rows] == 1
+    order = np.lexsort((positive, keys[rows]))
+    rows, positive = rows[order], positive[order]
+    keys = keys[rows]
+    leads = positive.copy()  # the first positive of each score
+    leads[1:] &= ~positive[:-1] | (keys[1:] != keys[:-1])
+    first = np.flatnonzero(leads)
+    steps = np.full((first.size + 1, 3), rows.size)
+    steps[0, 0] = 0
+    steps[1:, 0] = np.searchsorted(keys, keys[first], side="right")
+    steps[:-1, 1] = np.searchsorted(keys, keys[first], side="left")
+    steps[:-1, 2] = first
+    return rows, steps
 
 
 def _once(scores: ArrayLike) -> NDArray[np.int16]:

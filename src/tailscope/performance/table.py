@@ -13,7 +13,7 @@ from tailscope.core import GROUPS, InputError
 from tailscope.performance.calibration import brier, calibration_line, expected_calibration_error, log_loss
 from tailscope.performance.cells import columns_of
 from tailscope.performance.grouping import macro
-from tailscope.performance.operating_point import sensitivity_at_threshold
+from tailscope.performance.operating_point import sensitivity_at_threshold, specificity_at_threshold
 from tailscope.performance.ranking import ap_gain, auroc, average_precision
 
 Floats = NDArray[np.float64]
@@ -97,14 +97,10 @@ def _at_operating_point(score: Floats, label: Floats, thresholds: ArrayLike) -> 
 
 
 def _at_thresholds(score: Floats, label: Floats, thresholds: Floats) -> tuple[Floats, Floats]:
-    """Sensitivity and specificity per class; NaN for a class without both sides, as every metric of the table.
-
-    The specificity is the sensitivity for the negatives, from the other side.
-    """
+    """Sensitivity and specificity per class; NaN for a class without both sides, as every metric of the table."""
     has_both = (label == 1).any(axis=0) & (label == 0).any(axis=0)
     chosen = np.where(has_both, thresholds, np.nan)
-    specificity = sensitivity_at_threshold(-score, 1 - label, -np.nextafter(chosen, np.inf))
-    return sensitivity_at_threshold(score, label, chosen), specificity
+    return sensitivity_at_threshold(score, label, chosen), specificity_at_threshold(score, label, chosen)
 
 
 def _aggregates(groups: Sequence[str] | None, count: int) -> dict[str, NDArray[np.bool_]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
+
+import pandas as pd
 
 from tailscope.report import figures, tables
 from tailscope.report.alignment_details import details
@@ -12,29 +13,25 @@ from tailscope.report.blocks import Block, Cell, Listing, Paragraph, Section, Ta
 from tailscope.report.blocks import Figure as FigureBlock
 from tailscope.report.content import ReportContent
 from tailscope.report.differences import MOST_OPEN, difference_tables
+from tailscope.report.findings import claims_of, setting
 from tailscope.report.frames import (
-    AGGREGATES,
     ALIGNMENT_COLUMNS,
     CLASS_COLUMNS,
-    FINDING_COLUMNS,
-    HIDDEN_COLUMNS,
     HISTORY_COLUMNS,
     LAYER_COLUMNS,
     UNIT_COLUMNS,
     filled,
-    float_of,
     has_intervals,
     ranked,
     rows_of,
     text_of,
 )
-from tailscope.report.numbers import decimal, listed, plural
+from tailscope.report.numbers import decimal, listed
 from tailscope.report.page_order import PageOrder
 from tailscope.report.representation import representation_blocks
 from tailscope.report.selection import by_class, class_names, ensemble_names
 from tailscope.report.shortcuts import found_shortcuts
 from tailscope.report.soundness import failed_methods
-from tailscope.report.summary import three_sentences, verdict_kind, why_not_compared
 from tailscope.report.trajectory import trajectory_blocks
 from tailscope.report.treatments import failed_audits
 from tailscope.report.unit_details import unit_details
@@ -42,34 +39,16 @@ from tailscope.report.words import metric_name
 
 Rows = list[dict[str, Any]]
 
-_HIDDEN_CAPTIONS = {
-    "hidden difference": "Hidden differences: AUROC and AP are equivalent within the margin, and the lens differs by "
-    "more than seed noise and margin, after Holm's correction over all classes, arms and primary metrics.",
-    "candidate": "Candidates: the same pattern without the full evidence (unadjusted p below 0.05, or two seeds). "
-    "Confirm them with more seeds before relying on them.",
-    "not visible": "Not visible: the lens differs, but AUROC or AP is undecided, so nobody can say whether they hide "
-    "it. The last column is the number of positive test images that would decide it.",
-    "not counted": "Not counted: the lens differs, but the attribution method failed a check of its soundness (see Is "
-    "the instrument sound?).",
-}
 
-
-def summary(content: ReportContent) -> Section:
-    """What was found, in three sentences, and what stands behind them."""
-    sentences = three_sentences(
-        content.findings,
-        content.hidden,
-        content.estimates,
-        arms=content.arms,
-        seeds=content.seeds,
-        test_images=content.test_images,
-    )
+def summary(content: ReportContent, false_alarms: pd.DataFrame | None = None) -> Section:
+    """What was found, in sentences that are linked to their evidence, and what stands behind them."""
+    basis = Paragraph(setting(content))
     reminder = Paragraph(
         "“Undecided” is not “no difference”: it means that these data and seeds can show neither a difference nor its "
         f"absence. “Equivalent” means that the 90 % interval lies within ±{decimal(content.margin, 2)}."
     )
     warnings = (*failed_audits(content), *failed_methods(content), *found_shortcuts(content))
-    blocks = (Listing(sentences, "numbers"), reminder, *warnings, *_uncounted(content), *_apart(content))
+    blocks = (basis, *claims_of(content, false_alarms), reminder, *warnings, *_uncounted(content), *_apart(content))
     return Section("found", "What was found", blocks)
 
 
@@ -178,31 +157,6 @@ def _with_intervals(rows: Rows) -> str:
     return ", with 95 % intervals" if has_intervals(rows) else ""
 
 
-def hidden(content: ReportContent) -> Section:
-    """The differences that AUROC and AP hide."""
-    title = "Hidden differences"
-    rows = by_class(content, content.hidden, HIDDEN_COLUMNS)
-    blocks: list[Block] = []
-    panels = _hidden_panels(content, rows)
-    if panels:
-        caption = (
-            "Every class × arm: its difference in AUROC (across) against its difference in the lens (up). The upright "
-            "grey band is where AUROC counts as equivalent, the level band where the lens counts as unchanged. Named "
-            "marks are those listed below. A hidden difference lies inside the upright band and outside the level one, "
-            "but only its intervals, not its place, decide."
-        )
-        picture = figures.hidden_chart(panels, content.arms, (content.margin, content.lens_margin))
-        blocks.append(FigureBlock(caption, picture))
-    for kind, kind_caption in _HIDDEN_CAPTIONS.items():
-        mine = [row for row in rows if row["kind"] == kind]
-        if mine:
-            plural_s = "s" if len(mine) > 1 and kind in ("hidden difference", "candidate") else ""
-            blocks.append(tables.hidden(f"{kind.capitalize()}{plural_s}", kind_caption, mine))
-    if not rows:
-        blocks.append(not_shown(_why_nothing_hidden(content)))
-    return Section("hidden", title, tuple(blocks))
-
-
 def provenance(content: ReportContent) -> Section:
     """What the numbers came from."""
     blocks: list[Block] = []
@@ -230,42 +184,6 @@ def provenance(content: ReportContent) -> Section:
 def _with_notes(content: ReportContent, blocks: list[Block]) -> tuple[Block, ...]:
     notes = [Listing(content.notes, "bullets", "What was decided about the data")] if content.notes else []
     return (*blocks, *notes)
-
-
-def _hidden_panels(content: ReportContent, listed: Rows) -> list[tuple[str, Rows]]:
-    found = by_class(content, content.findings, FINDING_COLUMNS)
-    auroc = {(row["class"], row["arm"]): float_of(row["difference"]) for row in found if row["metric"] == "auroc"}
-    named = {(row["class"], row["arm"], row["lens"]) for row in listed}
-    panels: dict[str, Rows] = {}
-    for row in found:
-        across = auroc.get((row["class"], row["arm"]), math.nan)
-        is_primary = row["primary"] is True or float_of(row["primary"]) == 1
-        finite = math.isfinite(across) and math.isfinite(float_of(row["difference"]))
-        if row["lens"] == "performance" or not is_primary or not finite or row["class"] in AGGREGATES:
-            continue
-        label = row["class"] if (row["class"], row["arm"], row["lens"]) in named else ""
-        axis = f"{row['lens']}: {metric_name(text_of(row['metric']))}, treatment − control"
-        point = {
-            "arm": row["arm"],
-            "auroc_difference": across,
-            "difference": float_of(row["difference"]),
-            "label": label,
-        }
-        panels.setdefault(axis, []).append(point)
-    return list(panels.items())
-
-
-def _why_nothing_hidden(content: ReportContent) -> str:
-    why = why_not_compared(content.arms, content.seeds)
-    if why:
-        return f"no cell can be called a hidden difference, because {why}"
-    found = rows_of(filled(content.findings, FINDING_COLUMNS))
-    found = [row for row in found if verdict_kind(row["verdict"]) != "identical"]
-    undecided = sum(verdict_kind(row["verdict"]) == "undecided" for row in found)
-    return (
-        "no cell meets the criteria of a hidden difference or of a candidate; this does not show that there is none: "
-        f"{plural(undecided, 'comparison')} of {len(found):,} {'is' if undecided == 1 else 'are'} undecided"
-    )
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:

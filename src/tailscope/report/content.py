@@ -9,25 +9,29 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
+from tailscope.report.performance_tables import PerformanceTables
 from tailscope.report.representation_tables import RepresentationTables
+from tailscope.report.statistics_tables import StatisticsTables
 from tailscope.report.unit_pictures import UnitCardPicture
 
 
 @dataclass(frozen=True, eq=False)
 class GalleryView:
-    """One arm's look at one image.
+    """One arm's look at one image, as one attribution method tells it.
 
     Args:
         arm: Label of the arm.
         saliency: (h, w) float map of the class on its own grid, not rescaled; only its positive part is shown.
         probability: The class's predicted probability in [0, 1], or NaN.
         excess: ``mass_inside`` minus its chance level on this pair, in [-1, 1], or NaN.
+        method: The attribution method; may be empty where there is only one.
     """
 
     arm: str
     saliency: NDArray[Any]
     probability: float
     excess: float
+    method: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +44,10 @@ class GalleryCase:
         group: head, medium or tail.
         image: (H, W) or (H, W, 3) uint8 pixels.
         mask: (H, W) bool, what the expert drew.
-        views: One per arm.
+        views: One per arm and method, control first; the first method is the one of the still pictures.
+        prevalence: Share of positive training images of the class in [0, 1], or NaN.
+        labels: All classes that the image is labelled positive for.
+        chosen_for: Why the case was picked, completing "chosen because"; empty where a hash of the image's id did.
     """
 
     pseudonym: str
@@ -49,6 +56,9 @@ class GalleryCase:
     image: NDArray[Any]
     mask: NDArray[Any]
     views: tuple[GalleryView, ...]
+    prevalence: float = float("nan")
+    labels: tuple[str, ...] = ()
+    chosen_for: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +82,8 @@ class ReportContent:
             unknown, annotated_test, prevalence.
         estimates: lens, metric, class (or macro, head, medium, tail), arm, value, lo, hi, n, reason.
         findings: The columns of ``findings.parquet`` and se, primary.
+        statistics: How the treatments stand, and how far the statistics can be trusted here.
+        performance: Calibration, decisions and subgroups.
         hidden: class, arm, lens, metric, kind, difference, lo, hi, p, p_adjusted, auroc_difference, ap_difference,
             positives_needed.
         alignment: class, group, arm, method, metric, value, reference, excess, lo, hi, n, patients, degenerate,
@@ -120,7 +132,7 @@ class ReportContent:
             ensemble first.
         tuning: One row per trial: arm, trial, lr, parameter, value, score (validation AUROC), epoch (from 0), selected,
             at_edge (text, empty where not), reason (why a trial has no score).
-        gallery: Cases in the order of display.
+        gallery: Cases in the order of display, the cases of a class together.
     """
 
     name: str
@@ -139,6 +151,8 @@ class ReportContent:
     estimates: pd.DataFrame | None = None
     findings: pd.DataFrame | None = None
     hidden: pd.DataFrame | None = None
+    statistics: StatisticsTables = field(default_factory=StatisticsTables)
+    performance: PerformanceTables = field(default_factory=PerformanceTables)
     alignment: pd.DataFrame | None = None
     references: pd.DataFrame | None = None
     views: pd.DataFrame | None = None

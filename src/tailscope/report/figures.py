@@ -94,32 +94,6 @@ def _zero_line() -> Any:
     return alt.Chart(inline([{"x": 0}])).mark_rule(color="#444", strokeDash=[4, 3]).encode(x="x:Q")
 
 
-def hidden_chart(panels: list[tuple[str, Rows]], arms: tuple[str, ...], margins: tuple[float, float]) -> Markup:
-    """One panel per lens: AUROC difference (across) against lens difference (up); grey is the margin of each axis.
-
-    Args:
-        panels: (axis title, rows with label, arm, auroc_difference, difference); ``label`` empty for unlisted cells.
-        arms: Control first.
-        margins: Equivalence margin of AUROC, and of the lens.
-    """
-    charts = [_hidden_panel(title, rows, arms, margins).properties(width=380, height=280) for title, rows in panels]
-    whole = charts[0] if len(charts) == 1 else alt.hconcat(*charts, spacing=24)
-    return svg(whole, "Difference in AUROC against difference in a lens")
-
-
-def _hidden_panel(title: str, rows: Rows, arms: tuple[str, ...], margins: tuple[float, float]) -> Any:
-    data = inline(rows)
-    colour, shape = arm_encodings(arms, arms[1:])
-    bands = inline([{"a": -margins[0], "b": margins[0], "c": -margins[1], "d": margins[1]}])
-    upright = alt.Chart(bands).mark_rect(color="#bbb", opacity=0.35).encode(x="a:Q", x2="b:Q")
-    level = alt.Chart(bands).mark_rect(color="#bbb", opacity=0.35).encode(y="c:Q", y2="d:Q")
-    x = alt.X("auroc_difference:Q", title="AUROC, treatment − control", axis=SPARSE)
-    base = alt.Chart(data).encode(x=x, y=alt.Y("difference:Q", title=title))
-    dots = base.mark_point(filled=True, size=55, opacity=0.9).encode(color=colour, shape=shape)
-    labels = base.mark_text(align="left", dx=7, fontSize=10).encode(text="label:N")
-    return alt.layer(upright, level, dots, labels)
-
-
 def history_chart(rows: Rows, arms: tuple[str, ...]) -> Markup:
     """Training loss and validation AUROC per epoch, one line per run."""
     panels = []

@@ -1,10 +1,10 @@
-"""Images with saliency and annotation: pixels as small PNG data, outlines as vectors that stay sharp in print."""
+"""Still pictures of cases: pixels as small PNG data, outlines as vectors that stay sharp in print."""
 
 from __future__ import annotations
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -15,13 +15,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tailscope.core import InputError, resize_bilinear
-from tailscope.report.content import GalleryCase
+from tailscope.report.content import GalleryCase, GalleryView
+from tailscope.report.numbers import decimal, share, signed
 
 _SIDES = (512, 384, 256, 192, 128)
 _OVERLAY_SIDE = 256
-_MOST_BYTES = 5_000_000
+_MOST_BYTES = 2_000_000
+_MOST_STILLS = 18
+_STILLS_PER_CLASS = 2
 _LEVELS = 64
-_STRONGEST = 0.78
+STRONGEST = 0.78
+FADING = 0.8
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,85 @@ class Montage:
     is_degenerate: tuple[bool, ...]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """One picture of a still with the line below it."""
+
+    heading: str
+    picture: Markup
+    line: str
+
+
+@dataclass(frozen=True)
+class Still:
+    """One case in print, and for readers without scripts: the plain image, then every arm.
+
+    Args:
+        number: Its place among all cases, from 1.
+        heading: Class, group, pseudonym, annotated area.
+        seen: The pictures.
+    """
+
+    number: int
+    heading: str
+    seen: tuple[Seen, ...]
+
+    @property
+    def columns(self) -> int:
+        """Pictures beside each other: all of them up to five, otherwise about half."""
+        return len(self.seen) if len(self.seen) <= 5 else -(-len(self.seen) // 2)
+
+
+def stills(cases: tuple[GalleryCase, ...]) -> tuple[Still, ...]:
+    """Up to two cases of a class and 18 in all, under the first method; none that was chosen for what arms do on it.
+
+    Raises:
+        InputError: A case has an image or a mask of the wrong kind.
+    """
+    places = still_places(cases)
+    shown = [replace(cases[place], views=first_method(cases[place])) for place in places]
+    return tuple(
+        Still(place + 1, heading_of(case), _seen(case, montage))
+        for place, case, montage in zip(places, shown, montages(tuple(shown)), strict=True)
+    )
+
+
+def still_places(cases: tuple[GalleryCase, ...]) -> list[int]:
+    """Which of the cases are stills."""
+    by_class: dict[str, list[int]] = {}
+    for place, case in enumerate(cases):
+        if not case.chosen_for:
+            by_class.setdefault(case.class_name, []).append(place)
+    each = max(1, min(_STILLS_PER_CLASS, _MOST_STILLS // max(len(by_class), 1)))
+    return sorted(place for places in list(by_class.values())[:_MOST_STILLS] for place in places[:each])
+
+
+def first_method(case: GalleryCase) -> tuple[GalleryView, ...]:
+    """The views of a case by its first method, one per arm."""
+    return tuple(view for view in case.views if view.method == case.views[0].method)
+
+
+def heading_of(case: GalleryCase) -> str:
+    """What a case is, in words."""
+    return f"{case.class_name} ({case.group}), {case.pseudonym}, annotated area {share(case.mask.mean())}"
+
+
+def _seen(case: GalleryCase, montage: Montage) -> tuple[Seen, ...]:
+    seen = [Seen("image", montage.plain, "outline: annotation")]
+    for view, overlay, is_degenerate in zip(case.views, montage.overlays, montage.is_degenerate, strict=True):
+        line = f"predicted {decimal(view.probability, 2)}, excess {signed(view.excess, 2)}"
+        seen.append(Seen(view.arm, overlay, f"{line}, degenerate map" if is_degenerate else line))
+    return tuple(seen)
+
+
 def montages(cases: tuple[GalleryCase, ...]) -> tuple[Montage, ...]:
-    """Pictures of all cases; images shrink until all together stay below 5 MB.
+    """Pictures of all cases; images shrink until all together stay below 2 MB.
 
     Raises:
         InputError: An image is not uint8 of (H, W) or (H, W, 3), or its mask has another size.
     """
     for case in cases:
-        _check(case)
+        check_case(case)
     drawn: list[_Pixels] = []
     for side in _SIDES:
         drawn = [_pixels(case, side) for case in cases]
@@ -88,7 +163,7 @@ def _pixels(case: GalleryCase, side: int) -> _Pixels:
     shrink = min(1.0, min(side, _OVERLAY_SIDE) / max(case.mask.shape))
     size = (max(1, round(case.mask.shape[0] * shrink)), max(1, round(case.mask.shape[1] * shrink)))
     overlays = tuple(_saliency_png(view.saliency, size) for view in case.views)
-    return _Pixels(_png(Image.fromarray(case.image), side), overlays)
+    return _Pixels(png_of(case.image, side), overlays)
 
 
 def _montage(case: GalleryCase, number: int, pixels: _Pixels) -> Montage:
@@ -98,7 +173,7 @@ def _montage(case: GalleryCase, number: int, pixels: _Pixels) -> Montage:
     path = outline(case.mask)
     drawing = f'width="{width}" height="{height}" preserveAspectRatio="none"'
     define = (
-        f'<defs><image id="case-{number}" {drawing} href="{_data(pixels.image)}"/><g id="line-{number}">'
+        f'<defs><image id="case-{number}" {drawing} href="{png_address(pixels.image)}"/><g id="line-{number}">'
         f'<path d="{path}" fill="none" stroke="#000" stroke-linecap="square" stroke-width="{2.4 * line:.2f}"/>'
         f'<path d="{path}" fill="none" stroke="#56d7ff" stroke-linecap="square" stroke-width="{line:.2f}"/></g></defs>'
     )
@@ -106,7 +181,7 @@ def _montage(case: GalleryCase, number: int, pixels: _Pixels) -> Montage:
     plain = _picture((height, width), define + below + above, "image with the outline of the annotation")
     overlays = []
     for png in pixels.overlays:
-        layer = f'<image {drawing} href="{_data(png)}"/>' if png else ""
+        layer = f'<image {drawing} href="{png_address(png)}"/>' if png else ""
         overlays.append(_picture((height, width), below + layer + above, "saliency over the image, with the outline"))
     return Montage(plain, tuple(overlays), tuple(png is None for png in pixels.overlays))
 
@@ -117,14 +192,10 @@ def _picture(size: tuple[int, int], body: str, label: str) -> Markup:
 
 def _saliency_png(saliency: NDArray[Any], size: tuple[int, int]) -> bytes | None:
     """Palette PNG of the positive part, scaled to its own maximum; None for a map without one."""
-    values = np.asarray(saliency, dtype=np.float64)
-    if values.ndim != 2 or not np.isfinite(values).all():
+    scaled = scaled_positive(saliency)
+    if scaled is None:
         return None
-    positive = values.clip(min=0)
-    top = positive.max(initial=0.0)
-    if top <= 0 or positive.min() == top:
-        return None
-    levels = np.rint(resize_bilinear(positive / top, size).clip(0, 1) * (_LEVELS - 1)).astype(np.uint8)
+    levels = np.rint(resize_bilinear(scaled, size).clip(0, 1) * (_LEVELS - 1)).astype(np.uint8)
     picture = Image.fromarray(levels, mode="P")
     colours, alphas = _palette()
     picture.putpalette(colours)
@@ -133,29 +204,54 @@ def _saliency_png(saliency: NDArray[Any], size: tuple[int, int]) -> bytes | None
     return stream.getvalue()
 
 
+def scaled_positive(saliency: NDArray[Any]) -> NDArray[np.float64] | None:
+    """(h, w) positive part of a map divided by its maximum, in [0, 1]; None for a degenerate map.
+
+    >>> scaled_positive(np.array([[-1.0, 2.0, 4.0]])).tolist(), scaled_positive(np.ones((2, 2)))
+    ([[0.0, 0.5, 1.0]], None)
+    """
+    values = np.asarray(saliency, dtype=np.float64)
+    if values.ndim != 2 or not np.isfinite(values).all():
+        return None
+    positive = values.clip(min=0)
+    top = positive.max(initial=0.0)
+    return None if top <= 0 or positive.min() == top else positive / top
+
+
+@cache
+def colour_scale(levels: int) -> bytes:
+    """Red, green, blue of each level, ascending in brightness, so that it is safe for the colour-blind: of inferno."""
+    shades = mpl.colormaps["inferno"](0.35 + 0.6 * np.linspace(0, 1, levels))[:, :3]
+    return (shades * 255).round().astype(np.uint8).tobytes()
+
+
 @cache
 def _palette() -> tuple[bytes, bytes]:
-    """Colours and opacities of the levels: the brighter part of inferno, from clear to nearly covering."""
-    place = np.linspace(0, 1, _LEVELS)
-    colours = (mpl.colormaps["inferno"](0.35 + 0.6 * place)[:, :3] * 255).round().astype(np.uint8)
-    alphas = (place**0.8 * _STRONGEST * 255).round().astype(np.uint8)
-    return colours.tobytes(), alphas.tobytes()
+    """Colours and opacities of the levels, from clear to nearly covering."""
+    alphas = np.linspace(0, 1, _LEVELS) ** FADING * STRONGEST * 255
+    return colour_scale(_LEVELS), alphas.round().astype(np.uint8).tobytes()
 
 
-def _png(image: Image.Image, side: int) -> bytes:
-    """PNG without metadata, its longer side at most ``side``."""
-    small = image.copy()
+def png_of(pixels: NDArray[Any], side: int) -> bytes:
+    """PNG of (H, W) or (H, W, 3) uint8 pixels, without metadata, its longer side at most ``side``."""
+    small = Image.fromarray(pixels)
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     small.save(stream, "PNG", optimize=True)
     return stream.getvalue()
 
 
-def _data(png: bytes) -> str:
+def png_address(png: bytes) -> str:
+    """The PNG as an address that a page can show without loading anything."""
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
-def _check(case: GalleryCase) -> None:
+def check_case(case: GalleryCase) -> None:
+    """Refuse what cannot be drawn.
+
+    Raises:
+        InputError: The image is not uint8 of (H, W) or (H, W, 3), or the mask has another size.
+    """
     shape = case.image.shape
     is_picture = case.image.dtype == np.uint8 and (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3))
     if not is_picture or shape[:2] != case.mask.shape:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,9 +14,12 @@ from markupsafe import Markup
 from tailscope.core import write_text
 from tailscope.report import chapters
 from tailscope.report.blocks import Block, Figure, Section, Table
-from tailscope.report.content import GalleryCase, ReportContent
-from tailscope.report.gallery import montages
-from tailscope.report.numbers import decimal, plural, share, signed
+from tailscope.report.case_browser import case_browser
+from tailscope.report.content import ReportContent
+from tailscope.report.further_chapters import calibration, standing, subgroups
+from tailscope.report.hidden import hidden
+from tailscope.report.manuscript import manuscript_section
+from tailscope.report.numbers import plural
 from tailscope.report.performance import performance
 from tailscope.report.selection import ensemble_names
 from tailscope.report.shortcuts import shortcuts
@@ -25,50 +28,13 @@ from tailscope.report.treatments import treatments
 from tailscope.report.words import GLOSSARY
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One picture of the gallery with the line below it."""
-
-    heading: str
-    picture: Markup
-    line: str
-
-
-@dataclass(frozen=True)
-class GalleryRow:
-    """One case: the plain image, then every arm."""
-
-    heading: str
-    seen: tuple[Seen, ...]
-
-    @property
-    def columns(self) -> int:
-        """Pictures beside each other: all of them up to five, otherwise about half."""
-        return len(self.seen) if len(self.seen) <= 5 else -(-len(self.seen) // 2)
-
-
 def render(content: ReportContent) -> str:
     """The whole page as HTML text; equal contents give equal text.
 
     Raises:
         InputError: A gallery case has an image or a mask of the wrong kind.
     """
-    sections = (
-        chapters.summary(content),
-        chapters.data(content),
-        treatments(content),
-        performance(content),
-        chapters.alignment(content),
-        shortcuts(content),
-        soundness(content),
-        chapters.units(content),
-        chapters.representation(content),
-        chapters.hidden(content),
-        Section("gallery", "Gallery", ()),
-        chapters.provenance(content),
-        Section("glossary", "Glossary", ()),
-    )
-    script = _packaged("report.js")
+    script = _packaged("report.js") + _packaged("cases.js")
     environment = Environment(
         loader=PackageLoader("tailscope.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -76,13 +42,37 @@ def render(content: ReportContent) -> str:
     return environment.get_template("report.html").render(
         content=content,
         design=_design(content),
-        sections=_numbered(sections),
-        gallery=_gallery(content.gallery),
+        sections=page_sections(content),
+        cases=case_browser(content.gallery),
         glossary=GLOSSARY,
-        style=Markup(_packaged("report.css")),
+        style=Markup(_packaged("report.css") + _packaged("cases.css")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
+
+
+def page_sections(content: ReportContent) -> tuple[Section, ...]:
+    """The chapters of the page in order, tables and figures numbered; gallery and glossary are empty here."""
+    sections = (
+        chapters.summary(content, content.statistics.false_alarms),
+        hidden(content, content.statistics.false_alarms),
+        chapters.data(content),
+        treatments(content),
+        performance(content),
+        calibration(content),
+        subgroups(content),
+        standing(content),
+        chapters.alignment(content),
+        shortcuts(content),
+        soundness(content),
+        chapters.units(content),
+        chapters.representation(content),
+        Section("gallery", "Gallery", ()),
+        manuscript_section(content, content.statistics.cross_checks),
+        chapters.provenance(content),
+        Section("glossary", "Glossary", ()),
+    )
+    return _numbered(sections)
 
 
 def write_report(path: Path, content: ReportContent) -> None:
@@ -107,18 +97,6 @@ def _design(content: ReportContent) -> str:
     return " · ".join(facts)
 
 
-def _gallery(cases: tuple[GalleryCase, ...]) -> tuple[GalleryRow, ...]:
-    rows = []
-    for case, montage in zip(cases, montages(cases), strict=True):
-        seen = [Seen("image", montage.plain, "outline: annotation")]
-        for view, overlay, is_degenerate in zip(case.views, montage.overlays, montage.is_degenerate, strict=True):
-            line = f"predicted {decimal(view.probability, 2)}, excess {signed(view.excess, 2)}"
-            seen.append(Seen(view.arm, overlay, f"{line}, degenerate map" if is_degenerate else line))
-        rows.append(GalleryRow(f"{case.class_name} ({case.group}), {case.pseudonym}, annotated area "
-                               f"{share(case.mask.mean())}", tuple(seen)))  # fmt: skip
-    return tuple(rows)
-
-
 def _numbered(sections: tuple[Section, ...]) -> tuple[Section, ...]:
     """Number tables and figures through the whole page."""
     counts = {"table": 0, "figure": 0}
@@ -127,9 +105,16 @@ def _numbered(sections: tuple[Section, ...]) -> tuple[Section, ...]:
         if not isinstance(block, (Table, Figure)):
             return block
         counts[block.kind] += 1
-        return replace(block, number=counts[block.kind])
+        numbered = replace(block, number=counts[block.kind])
+        return replace(numbered, picture=_named(numbered)) if isinstance(numbered, Figure) else numbered
 
     return tuple(replace(section, blocks=tuple(map(number, section.blocks))) for section in sections)
+
+
+def _named(figure: Figure) -> Markup:
+    """The pictures of a figure, each named by its number and described by the caption for those who cannot see it."""
+    start = f'<svg role="img" aria-describedby="figure-{figure.number}" aria-label="Figure {figure.number}. '
+    return Markup(str(figure.picture).replace('<svg role="img" aria-label="', start))
 
 
 def _packaged(name: str) -> str:

@@ -8,6 +8,7 @@ from tailscope.report import ensembles, figures, tables
 from tailscope.report.arms import arm_audits
 from tailscope.report.averages import averages
 from tailscope.report.blocks import Block, Figure, Section, not_shown
+from tailscope.report.calibration import CALIBRATED_METRICS
 from tailscope.report.content import ReportContent
 from tailscope.report.differences import difference_tables
 from tailscope.report.frames import AGGREGATES, ENSEMBLE_COLUMNS, ESTIMATE_COLUMNS, has_intervals, text_of
@@ -16,6 +17,8 @@ from tailscope.report.selection import by_class, class_names, metrics_of, presen
 from tailscope.report.words import (
     AT_HALF_METRICS,
     CALIBRATION_METRICS,
+    CORRECTED_METRICS,
+    DECISION_METRICS,
     PERFORMANCE_METRICS,
     RANKING_METRICS,
     metric_name,
@@ -23,13 +26,18 @@ from tailscope.report.words import (
 
 Rows = list[dict[str, Any]]
 
+_APART = (*CORRECTED_METRICS, *DECISION_METRICS)  # they stand in the chapter on calibration and decisions
 _MANY = 6  # arms; beyond them the table of averages leads, and those by class start folded
 
 
 def performance(content: ReportContent) -> Section:
     """How well the arms rank and calibrate, and how they differ from control."""
     title = "Performance"
-    rows = [row for row in by_class(content, content.estimates, ESTIMATE_COLUMNS) if row["lens"] == "performance"]
+    rows = [
+        row
+        for row in by_class(content, content.estimates, ESTIMATE_COLUMNS)
+        if row["lens"] == "performance" and row["metric"] not in _APART
+    ]
     if not rows:
         return Section(
             "performance", title, (not_shown("no performance estimate was handed over"), *_ensembles(content))
@@ -40,7 +48,8 @@ def performance(content: ReportContent) -> Section:
         _estimates(content, metric, [row for row in rows if row["metric"] == metric])
         for metric in metrics_of(rows, first=PERFORMANCE_METRICS)
     ]
-    differences = difference_tables(content, {"performance"}, main)
+    elsewhere = (*_APART, *CALIBRATED_METRICS)
+    differences = difference_tables(content, {"performance"}, main, without=elsewhere)
     return Section("performance", title, (*blocks, *differences, *_ensembles(content)))
 
 

@@ -113,7 +113,7 @@ def _performance_sentence(rows: Rows, setting: str, macro: str, design: tuple[tu
         claim = f"no difference from control in AUROC or AP is established ({plural(len(candidates), 'candidate')})"
     else:
         claim = "no difference from control in AUROC or AP is established"
-    parts = [f"{setting}, {claim}", macro, f"of {_tally(rows)}"]
+    parts = [f"{setting}, {claim}", macro, f"of {tally(rows)}"]
     return "; ".join(part for part in parts if part) + "."
 
 
@@ -129,7 +129,7 @@ def _lens_sentence(rows: Rows, design: tuple[tuple[str, ...], tuple[int, ...]]) 
         several = len({row["verdict"] for row in moved}) > 1
         names = [f"{row['arm']} on {row['class']}" + (f" {row['verdict']}" if several else "") for row in moved]
         shown = f" ({listed(names)})" if moved else ""
-        parts.append(f"{lens} ({metrics}): of {_tally(mine)}{shown}")
+        parts.append(f"{lens} ({metrics}): of {tally(mine)}{shown}")
     return f"Inside the models, {'; '.join(parts)}."
 
 
@@ -171,7 +171,12 @@ def _undecided(found: Rows, design: tuple[tuple[str, ...], tuple[int, ...]]) -> 
     return f"{plural(len(rows), 'comparison')} {verb} undecided, which does not mean no difference ({because})"
 
 
-def _tally(rows: Rows) -> str:
+def tally(rows: Rows) -> str:
+    """How many findings there are, and how many have each verdict.
+
+    >>> tally([{"verdict": "better"}, {"verdict": "undecided"}, {"verdict": "undecided (3 positive patients)"}])
+    '3 comparisons by class, 1 is better and 2 stay undecided'
+    """
     kinds = Counter(verdict_kind(row["verdict"]) for row in rows)
     directions = Counter(text_of(row["verdict"]) for row in rows if verdict_kind(row["verdict"]) == "different")
     parts = [f"{number} {'is' if number == 1 else 'are'} {verdict}" for verdict, number in sorted(directions.items())]

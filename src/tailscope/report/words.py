@@ -6,6 +6,8 @@ PERFORMANCE_METRICS = ("auroc", "ap", "average_precision")
 RANKING_METRICS = (*PERFORMANCE_METRICS, "ap_gain")
 CALIBRATION_METRICS = ("brier", "expected_calibration_error", "ece")
 AT_HALF_METRICS = ("sensitivity_at_half", "specificity_at_half")
+DECISION_METRICS = ("net_benefit_at_0.05", "net_benefit_at_0.1", "net_benefit_at_0.2")
+CORRECTED_METRICS = ("brier_prior_corrected", "ece_prior_corrected", "brier_platt", "ece_platt")
 
 _METRICS = {
     "auroc": "AUROC",
@@ -16,6 +18,14 @@ _METRICS = {
     "log_loss": "log loss",
     "ece": "expected calibration error",
     "expected_calibration_error": "expected calibration error",
+    "brier_prior_corrected": "Brier score, prior corrected",
+    "ece_prior_corrected": "expected calibration error, prior corrected",
+    "brier_platt": "Brier score, scaled on validation",
+    "ece_platt": "expected calibration error, scaled on validation",
+    "specificity_at_sensitivity": "specificity at 90 % sensitivity",
+    "net_benefit_at_0.05": "net benefit at a risk of 5 %",
+    "net_benefit_at_0.1": "net benefit at a risk of 10 %",
+    "net_benefit_at_0.2": "net benefit at a risk of 20 %",
     "sensitivity_at_half": "sensitivity at one half",
     "specificity_at_half": "specificity at one half",
     "mass_inside": "mass inside",
@@ -65,6 +75,12 @@ _METRIC_MEANINGS = {
     "on_other_classes": "Share of the positive saliency on what was drawn of other classes in the same image; lower is "
     "better.",
     "degenerate_share": "Share of the maps that are constant, empty or not finite; lower is better.",
+}
+
+_LENS_CHANGES = {
+    "mass_inside": "its saliency lies {} on what the expert drew",
+    "best_iou_matched": "its best unit marks the annotated finding {} closely",
+    "probe_auroc": "its features set the class apart {} well",
 }
 
 GLOSSARY = (
@@ -129,6 +145,18 @@ def metric_name(metric: str) -> str:
     ('AUROC', 'my metric')
     """
     return _METRICS.get(metric, metric.replace("_", " "))
+
+
+def lens_change(metric: str, difference: float) -> str:
+    """What a difference in a lens metric means, without its size.
+
+    >>> lens_change("mass_inside", -0.1), lens_change("iou", 0.1)
+    ('its saliency lies less on what the expert drew', 'its IoU is higher')
+    """
+    known = _LENS_CHANGES.get(metric)
+    if known:
+        return known.format("more" if difference > 0 else "less")
+    return f"its {metric_name(metric)} is {'higher' if difference > 0 else 'lower'}"
 
 
 def metric_meaning(metric: str) -> str:

@@ -18,11 +18,12 @@ class Resamples:
     """Cluster resamples of N images.
 
     Args:
-        multiplicity: (R, N) int32, how often each image is drawn.
+        multiplicity: (R, N), how often each image is drawn; the smallest signed integer that holds P draws of one
+            cluster, int16 for up to 32,767 clusters.
         redrawn: How many draws were thrown away because a required column had no image in them.
     """
 
-    multiplicity: NDArray[np.int32]
+    multiplicity: NDArray[np.signedinteger]
     redrawn: int = 0
 
 
@@ -57,7 +58,7 @@ def cluster_resamples(
         raise InputError(f"expected (N,) `clusters`, N and `resamples` 1 or more; got {label.shape} and {resamples}")
     names, codes = np.unique(label, return_inverse=True)
     holds = _clusters_holding(required, codes, len(names))
-    drawn = np.empty((resamples, label.size), dtype=np.int32)
+    drawn = np.empty((resamples, label.size), dtype=np.min_scalar_type(-len(names) - 1))
     redrawn = 0
     for number in range(resamples):
         counts, wasted = _draw(generator(seed, "cluster resample", number), holds)
@@ -68,7 +69,7 @@ def cluster_resamples(
 
 def cluster_multiplicity(
     clusters: ArrayLike, resamples: int, seed: int, *, required: NDArray[np.bool_] | None = None
-) -> NDArray[np.int32]:
+) -> NDArray[np.signedinteger]:
     """The (R, N) multiplicities of :func:`cluster_resamples` alone; same arguments.
 
     Raises:

@@ -25,6 +25,14 @@ for (const head of document.querySelectorAll("table.sortable thead th")) {
     body.append(...(direction === "ascending" ? rows : rows.reverse()));
   });
 }
+const reveal = () => { // a link may lead into a part that is folded
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!target) return;
+  for (let part = target.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+  target.scrollIntoView();
+};
+addEventListener("hashchange", reveal);
+reveal();
 let folded = [];
 addEventListener("beforeprint", () => {
   folded = [...document.querySelectorAll("details:not([open])")];
