@@ -18,9 +18,7 @@ def a_table(number: int = 3) -> Table:
 
 
 def test_signs_that_latex_reads_as_commands_are_escaped_one_by_one():
-    assert escaped(r"a\b_{50%}~^#$&") == (
-        r"a\textbackslash{}b\_\{50\%\}\textasciitilde{}\textasciicircum{}\#\$\&"
-    )
+    assert escaped(r"a\b_{50%}~^#$&") == (r"a\textbackslash{}b\_\{50\%\}\textasciitilde{}\textasciicircum{}\#\$\&")
 
 
 def test_a_table_holds_each_row_with_value_and_interval_and_no_column_of_pictures():

@@ -26,7 +26,7 @@ from tailscope.experiment.roles import roles_of
 from tailscope.experiment.test_set import Grids, TestSet
 from tailscope.experiment.timing import Timings
 from tailscope.experiment.tuning import Search, tuned_treatments
-from tailscope.report import ReportContent, three_sentences, write_report
+from tailscope.report import ReportContent, headline, write_report
 from tailscope.training import remove_state
 
 
@@ -165,13 +165,6 @@ def _require_finished(folder: ExperimentFolder, prepared: Prepared, unfinished: 
             raise InputError(f"the training on permuted labels, {permuted.name}, is not finished; {how}")
 
 
-def _sentences(content: ReportContent) -> tuple[str, str, str]:
+def _sentences(content: ReportContent) -> tuple[str, ...]:
     """What was found, as on the page."""
-    return three_sentences(
-        content.findings,
-        content.hidden,
-        content.estimates,
-        arms=content.arms,
-        seeds=content.seeds,
-        test_images=content.test_images,
-    )
+    return tuple(claim.text for claim in headline(content, content.statistics.false_alarms))

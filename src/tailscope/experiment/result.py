@@ -19,7 +19,7 @@ class ExperimentResult:
         path: Its folder.
         findings: Every finding with its statistics, one row per lens metric, class and arm.
         hidden_differences: Cells where AUROC and AP are equivalent and a lens differs, candidates, and the rest.
-        sentences: What was found, in three sentences.
+        sentences: What was found, as the page says it.
     """
 
     path: Path

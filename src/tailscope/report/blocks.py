@@ -93,7 +93,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Listing:
-    """Items of a list: bullets, numbers, or folded away under the title; or typed, text as it is, folded too.
+    """Items of a list: bullets, or folded away under the title; or typed, text as it is, folded too.
 
     Bullets may have lines ``below`` them, one tuple per item.
     """
