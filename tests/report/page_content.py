@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
+from further_content import performance, statistics
 from unit_content import unit_tables
 
 from tailscope.core import generator
@@ -347,6 +348,8 @@ def build(**changes):
         estimates=estimates(),
         findings=findings(),
         hidden=hidden(),
+        statistics=statistics(ARMS, CLASSES),
+        performance=performance(ARMS, CLASSES),
         alignment=alignment(),
         references=references(),
         views=views(),
@@ -381,6 +384,8 @@ def twelve_arms():
         arms=TWELVE,
         estimates=estimates(TWELVE),
         findings=findings(TWELVE),
+        statistics=statistics(TWELVE, CLASSES),
+        performance=performance(TWELVE, CLASSES),
         alignment=alignment(TWELVE),
         units=units(TWELVE),
         layers=layers(TWELVE),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from tailscope.core import InputError
 from tailscope.stats.samples import ROUNDING, MetricSamples, sample_variance
@@ -91,11 +91,11 @@ class PairedDifference:
         return (self._quantile(1 - alpha / (2 * max(family, 1))) + _POWER) * self.se
 
     def _tail(self, statistic: float) -> float:
-        return float(stats.t.sf(statistic, self.df)) if np.isfinite(self.df) else _NAN
+        return float(special.stdtr(self.df, -statistic)) if np.isfinite(self.df) else _NAN
 
     def _quantile(self, level: float) -> float:
         # without any variance the half width is 0 whatever the quantile
-        return 0.0 if self.variance == 0 else float(stats.t.ppf(level, self.df)) if np.isfinite(self.df) else _NAN
+        return 0.0 if self.variance == 0 else float(special.stdtrit(self.df, level)) if np.isfinite(self.df) else _NAN
 
 
 def paired_difference(samples: MetricSamples, arm: int, *, floor: float = 0.0) -> PairedDifference:
