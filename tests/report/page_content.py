@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
-from further_content import performance, statistics
+from further_content import ensembles, performance, statistics
 from unit_content import unit_tables
 
 from tailscope.core import generator
@@ -282,19 +282,6 @@ def balance():
         for name in ("hernia", "mass")
         for group in ("False", "True")
     ]
-    return pd.DataFrame(rows)
-
-
-def ensembles():
-    rows = [
-        {
-            "metric": metric, "class": name, "group": "head", "arm": arm, "value": 0.8, "lo": np.nan, "hi": np.nan,
-            "difference": difference, "difference_lo": difference - 0.01, "difference_hi": difference + 0.01,
-        }
-        for metric in ("auroc", "average_precision")
-        for name in ("macro", "head", "tail", "mass")
-        for arm, difference in (("ensemble of control", np.nan), ("ensemble of focal", 0.0421))
-    ]  # fmt: skip
     return pd.DataFrame(rows)
 
 

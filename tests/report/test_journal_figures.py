@@ -46,9 +46,11 @@ def test_the_pdf_has_the_same_width_in_points():
     assert float(box[2]) == pytest.approx(89 * 72 / 25.4, abs=1)
 
 
-def test_a_figure_of_two_drawings_becomes_two_files():
-    names = [figure.name for figure in journal_figures([section(drawn(200) + drawn(200))])]
-    assert names == ["figure-01a-found", "figure-01b-found"]
+def test_each_of_many_drawings_of_a_figure_has_a_file_of_its_own():
+    many = Markup("<svg viewBox='0 0 9 9'><g/></svg>".replace("'", '"') * 60)
+    names = [figure.name for figure in journal_figures([section(many)])]
+    assert names[:2] == ["figure-01.01-found", "figure-01.02-found"]
+    assert len(set(names)) == 60
 
 
 def test_pictures_of_images_do_not_leave():

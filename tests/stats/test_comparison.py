@@ -1,12 +1,17 @@
+import math
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
+from scipy.stats import norm
 
 from tailscope.stats import (
     FINDING_COLUMNS,
     ComparisonSettings,
     MetricSamples,
     compare,
+    family_sizes,
     hidden_differences,
     holm,
     positives_needed,
@@ -243,3 +248,26 @@ def test_under_the_null_families_rarely_raise_an_alarm_and_intervals_cover_0():
         covered.append(((table["lo"] <= 0) & (table["hi"] >= 0)).mean())
     assert np.mean(alarms) <= 0.10  # 5 % and twice the standard error of 60 families
     assert 0.92 <= np.mean(covered) <= 0.99
+
+
+def test_the_positives_needed_allow_for_the_size_of_the_family():
+    row = {
+        "metric": "auroc", "difference": 0.05, "se": 0.02, "df": 1e9, "seed_share": 0.0, "positives": 100,
+    }  # fmt: skip
+    alone, many = positives_needed(row, SETTINGS), positives_needed(row, SETTINGS, family=56)
+    # with no seed noise SE² falls as 1/positives: positives · (quantile · SE / d)²
+    assert alone == math.ceil(100 * (norm.isf(0.025) * 0.02 / 0.05) ** 2)
+    assert many == math.ceil(100 * (norm.isf(0.05 / 112) * 0.02 / 0.05) ** 2)
+
+
+def test_a_family_is_counted_without_means_and_without_cells_that_have_no_p():
+    table = pd.DataFrame(
+        {
+            "metric": ["auroc"] * 4,
+            "class": ["mass", "nodule", "macro", "hernia"],
+            "group": ["head", "head", "macro", "tail"],
+            "p": [0.1, 0.2, 0.3, np.nan],
+            "p_adjusted": [0.2, 0.2, 0.3, np.nan],
+        }
+    )
+    assert family_sizes(table) == {"auroc": 2}

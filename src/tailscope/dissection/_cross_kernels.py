@@ -118,7 +118,7 @@ def count_runs(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def add_pooled(
-    inside: NDArray[np.int32], holders: NDArray[np.int64], units: tuple[int, int], pooled: NDArray[np.int64]
+    inside: NDArray[np.int32], holders: NDArray[np.int32], units: tuple[int, int], pooled: NDArray[np.int64]
 ) -> None:
     """Pool the pixels inside the masks over the images that hold them, in place.
 

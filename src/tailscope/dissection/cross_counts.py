@@ -81,7 +81,7 @@ def cross_counts(
     return CrossCounts(activated, inside)
 
 
-def pool_over(inside: NDArray[np.int32], holders: NDArray[np.int64], pooled: NDArray[np.int64]) -> None:
+def pool_over(inside: NDArray[np.int32], holders: NDArray[np.int32], pooled: NDArray[np.int64]) -> None:
     """Add to ``pooled`` what each reassignment of the masks gives: Σ over masks of the pixels at their holders.
 
     Args:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 _SWAPS_PER_IMAGE = 20  # random transpositions mix n items in about (n log n) / 2 swaps (Diaconis, Shahshahani 1981)
 
 
-def derangements(patients: NDArray[np.int64], count: int, generator: np.random.Generator) -> NDArray[np.int64] | None:
+def derangements(patients: NDArray[np.int64], count: int, generator: np.random.Generator) -> NDArray[np.int32] | None:
     """Random orders in which no image meets a mask of its own patient.
 
     Starts from a shift of the images sorted by (shuffled) patient, which is a derangement, and walks by random swaps
@@ -21,7 +21,7 @@ def derangements(patients: NDArray[np.int64], count: int, generator: np.random.G
         generator: Source of the draw.
 
     Returns:
-        (count, n) int64, image to the image whose mask it gets; None if one patient has more than half of the images.
+        (count, n) int32, image to the image whose mask it gets; None if one patient has more than half of the images.
 
     Example:
         >>> import numpy as np
@@ -35,7 +35,7 @@ def derangements(patients: NDArray[np.int64], count: int, generator: np.random.G
     largest, total = int(sizes.max(initial=0)), len(patients)
     if 2 * largest > total or total == 0:
         return None
-    orders = np.empty((count, total), dtype=np.int64)
+    orders = np.empty((count, total), dtype=np.int32)
     for order in orders:
         by_patient = np.argsort(generator.permutation(len(sizes))[codes], kind="stable")
         order[by_patient] = np.roll(by_patient, -largest)
@@ -43,7 +43,7 @@ def derangements(patients: NDArray[np.int64], count: int, generator: np.random.G
     return orders
 
 
-def mask_holders(orders: NDArray[np.int64], own: NDArray[np.int64]) -> NDArray[np.int64]:
+def mask_holders(orders: NDArray[np.int32], own: NDArray[np.int64]) -> NDArray[np.int32]:
     """The image that each order gives each mask to.
 
     Args:
@@ -51,7 +51,7 @@ def mask_holders(orders: NDArray[np.int64], own: NDArray[np.int64]) -> NDArray[n
         own: (n,) mask of each image before, 0 to P-1; -1 for none.
 
     Returns:
-        (R, P) int64.
+        (R, P) int32.
 
     Example:
         >>> import numpy as np
@@ -59,12 +59,17 @@ def mask_holders(orders: NDArray[np.int64], own: NDArray[np.int64]) -> NDArray[n
         [[2, 1]]
     """
     drawn = np.flatnonzero(own >= 0)
-    holders = np.argsort(orders, axis=1)
-    return np.asarray(holders[:, drawn[np.argsort(own[drawn])]])
+    wearer = drawn[np.argsort(own[drawn])]  # of each mask, before
+    holders = np.empty((len(orders), len(wearer)), dtype=np.int32)
+    place = np.empty(orders.shape[1], dtype=np.int32)
+    for order, row in zip(orders, holders, strict=True):
+        place[order] = np.arange(order.size, dtype=np.int32)
+        row[:] = place[wearer]
+    return holders
 
 
 @njit(cache=True)
-def _swap_where_allowed(order: NDArray[np.int64], patients: NDArray[np.int64], pairs: NDArray[np.int64]) -> None:
+def _swap_where_allowed(order: NDArray[np.int32], patients: NDArray[np.int64], pairs: NDArray[np.int64]) -> None:
     """Swap entries of a derangement in place, pair by pair, wherever it stays a derangement between patients."""
     for p in range(len(pairs)):
         a, b = pairs[p]

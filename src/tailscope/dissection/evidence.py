@@ -121,7 +121,7 @@ class _Looking:
         self,
         activations: Activations,
         matched: MatchedSet,
-        orders: NDArray[np.int64],
+        orders: NDArray[np.int32],
         name: str,
         settings: DissectionSettings,
     ) -> None:
@@ -165,9 +165,9 @@ def _worn(counts: CrossCounts, table: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(here[:, None, :], found, 0).astype(np.int64)
 
 
-def _orders(name: str, matched: MatchedSet, settings: DissectionSettings) -> tuple[NDArray[np.int64], str]:
+def _orders(name: str, matched: MatchedSet, settings: DissectionSettings) -> tuple[NDArray[np.int32], str]:
     """(R, n) derangements of the images; and why there are none, if so."""
-    none = np.zeros((0, len(matched.rows)), dtype=np.int64)
+    none = np.zeros((0, len(matched.rows)), dtype=np.int32)
     if matched.annotated_patients < LEAST_PATIENTS:
         return none, f"{matched.annotated_patients} annotated patients; at least {LEAST_PATIENTS} are needed"
     random = generator(settings.seed, "dissection", "derangements", name)

@@ -18,6 +18,7 @@ from tailscope.stats import (
     RankDistribution,
     TailTrend,
     class_covariance,
+    family_sizes,
     paired_difference,
     positives_needed,
     rank_distribution,
@@ -55,8 +56,7 @@ class Standing:
             too few patients for it.
         precision: Columns :data:`PRECISION_COLUMNS`, one row per metric, class and treatment. ``mde`` is the minimum
             detectable effect; ``seeds_needed`` (per arm) and ``positives_needed`` (patients) would decide an undecided
-            row, the other staying as it is; NaN where that alone cannot, where only the adjustment for many tests
-            leaves the row open, and where the row is decided.
+            row, the other staying as it is; NaN where that alone cannot, and where the row is decided.
     """
 
     ranks: pd.DataFrame
@@ -164,11 +164,12 @@ def _trend(cells: _Cells, arm: int, floor: float, prevalence: Mapping[str, float
 def _precision(findings: pd.DataFrame, metrics: list[str], settings: ComparisonSettings) -> pd.DataFrame:
     is_mean = findings["class"].isin(AGGREGATES) & (findings["class"] == findings["group"])
     wanted = findings[findings["metric"].isin(metrics) & ~is_mean]
-    rows = [{**row, **_needed(row, settings)} for row in wanted.to_dict("records")]
+    families = family_sizes(findings)
+    rows = [{**row, **_needed(row, settings, families.get(row["metric"], 1))} for row in wanted.to_dict("records")]
     return pd.DataFrame(rows, columns=list(PRECISION_COLUMNS))
 
 
-def _needed(row: Mapping[Any, Any], settings: ComparisonSettings) -> dict[str, float]:
+def _needed(row: Mapping[Any, Any], settings: ComparisonSettings, family: int) -> dict[str, float]:
     """What would decide an undecided row: more seeds with these patients, or more patients with these seeds."""
     needed = {"seeds_needed": np.nan, "positives_needed": np.nan}
     if not row["verdict"].startswith("undecided"):
@@ -180,13 +181,13 @@ def _needed(row: Mapping[Any, Any], settings: ComparisonSettings) -> dict[str, f
         turned = {"seed_share": row["patient_share"], "ratio_seed_share": 1 - row["ratio_seed_share"]}
         few = replace(settings, min_patients=settings.min_seeds, min_patients_equivalent=settings.min_seeds)
         needed["seeds_needed"] = _more(
-            positives_needed({**row, **turned, "positives": row["seeds"]}, few), row["seeds"]
+            positives_needed({**row, **turned, "positives": row["seeds"]}, few, family), row["seeds"]
         )
     if row["seeds"] >= settings.min_seeds and row["negatives"] >= least:
-        needed["positives_needed"] = _more(positives_needed({**row}, settings), row["positives"])
+        needed["positives_needed"] = _more(positives_needed({**row}, settings, family), row["positives"])
     return needed
 
 
 def _more(wanted: float, present: float) -> float:
-    """The number, if it is more than there are: with no more, only the adjustment leaves the row open."""
+    """The number, if it is more than there are; a later step of Holm's adjustment than the first may say no more."""
     return wanted if wanted > present else float("nan")

@@ -43,7 +43,8 @@ class JournalFigure:
 def journal_figures(sections: Sequence[Section]) -> tuple[JournalFigure, ...]:
     """Every chart of the numbered sections of a page, narrow ones for one column and wide ones for two.
 
-    A figure of several drawings gives a file for each, with a letter. Pictures of images are no charts and stay out.
+    A figure of several drawings gives a file for each, with a number of its own. Pictures of images are no charts and
+    stay out.
 
     Returns:
         The figures in the order of the page.
@@ -56,9 +57,9 @@ def _of_section(section: Section) -> Iterator[JournalFigure]:
         if not isinstance(block, Figure):
             continue
         drawings = [drawing for drawing in _DRAWING.findall(str(block.picture)) if "<image" not in drawing]
-        for number, drawing in enumerate(drawings):
-            letter = "abcdefghijklmnopqrstuvwxyz"[number % 26] if len(drawings) > 1 else ""
-            name = f"figure-{block.number:02d}{letter}-{section.name}"
+        for number, drawing in enumerate(drawings, start=1):
+            part = f".{number:02d}" if len(drawings) > 1 else ""
+            name = f"figure-{block.number:02d}{part}-{section.name}"
             width_mm = SINGLE_COLUMN_MM if _size(drawing)[0] <= _SINGLE_AT_MOST else DOUBLE_COLUMN_MM
             yield JournalFigure(name, block.caption, _resized(_alone(drawing), width_mm, "mm"), width_mm)
 

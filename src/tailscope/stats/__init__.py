@@ -9,7 +9,7 @@ from tailscope.stats.comparison import FINDING_COLUMNS, compare
 from tailscope.stats.delong import clustered_auroc_covariance, delong_covariance
 from tailscope.stats.differences import PairedDifference, paired_difference, satterthwaite, seed_variance_floor
 from tailscope.stats.estimates import arm_estimate
-from tailscope.stats.hidden import HIDDEN_COLUMNS, hidden_differences, positives_needed
+from tailscope.stats.hidden import HIDDEN_COLUMNS, family_sizes, hidden_differences, positives_needed
 from tailscope.stats.levels import against_zero
 from tailscope.stats.multiplicity import benjamini_hochberg, holm
 from tailscope.stats.permutation import sign_flip_p, swap_p
@@ -40,6 +40,7 @@ __all__ = [
     "clustered_auroc_covariance",
     "compare",
     "delong_covariance",
+    "family_sizes",
     "hidden_differences",
     "holm",
     "paired_difference",

@@ -61,8 +61,9 @@ def hidden_differences(
         cells.append((row, [judge for judge in judges if judge is not None]))
     p = np.array([_joint_p(row, judges, settings) for row, judges in cells])
     adjusted = holm(p)
+    families = family_sizes(findings)
     found = [
-        _record(row, judges, (float(p[number]), float(adjusted[number])), settings)
+        _record(row, judges, (float(p[number]), float(adjusted[number])), settings, families)
         for number, (row, judges) in enumerate(cells)
     ]
     kept = [_judged(record, unsound or {}) for record in found if record["kind"]]
@@ -75,12 +76,20 @@ def _judged(record: _Row, unsound: Mapping[str, str]) -> _Row:
     return record if why is None else {**record, "kind": "not counted", "reason": why}
 
 
-def positives_needed(row: _Row, settings: ComparisonSettings) -> float:
+def family_sizes(findings: pd.DataFrame) -> dict[str, int]:
+    """Tests of each metric that are adjusted together: classes × treatments with a p value, without means."""
+    is_mean = findings["class"].isin(AGGREGATES) & (findings["class"] == findings["group"])
+    tested = findings[~is_mean & findings["p"].notna() & findings["p_adjusted"].notna()]
+    return {str(metric): int(count) for metric, count in tested["metric"].value_counts().items()}
+
+
+def positives_needed(row: _Row, settings: ComparisonSettings, family: int = 1) -> float:
     """Positive patients at which one undecided finding would be decided, its difference as observed.
 
     The patient part of the variance shrinks as 1/patients, the seed part stays. Where |d̄| is inside the margin, the
-    90 % interval must fit into it (and the ratio's into its limits); where it is outside, the 95 % interval must leave
-    out 0. At least the minimum of ``equivalent``, or of any verdict.
+    90 % interval must fit into it (and the ratio's into its limits); where it is outside, p must be below α/m, the
+    first and strictest step of Holm's adjustment, for m = ``family`` tests. At least the minimum of ``equivalent``, or
+    of any verdict.
 
     Returns:
         A whole number, or NaN where more patients alone cannot decide it.
@@ -95,7 +104,8 @@ def positives_needed(row: _Row, settings: ComparisonSettings) -> float:
             wanted = float(np.maximum(wanted, of_ratio))
         least = settings.min_patients_equivalent
     else:
-        wanted, least = _needed(row, (row["se"], row["df"], row["seed_share"]), size, 0.975), settings.min_patients
+        level = 1 - settings.alpha / (2 * max(family, 1))
+        wanted, least = _needed(row, (row["se"], row["df"], row["seed_share"]), size, level), settings.min_patients
     return float(np.maximum(wanted, least))
 
 
@@ -113,11 +123,14 @@ def _joint_p(row: _Row, judges: list[_Row], settings: ComparisonSettings) -> flo
     return float(np.max([row["p_beyond_margin"], *(judge["p_equivalence"] for judge in judges)]))
 
 
-def _record(row: _Row, judges: list[_Row], p: tuple[float, float], settings: ComparisonSettings) -> _Row:
+def _record(
+    row: _Row, judges: list[_Row], p: tuple[float, float], settings: ComparisonSettings, families: Mapping[str, int]
+) -> _Row:
     kind, reason = _kind(row, judges, p, settings)
     by_metric = {judge["metric"]: judge["difference"] for judge in judges}
     undecided = [judge for judge in judges if judge["verdict"].startswith("undecided")]
-    needed = [positives_needed(judge, settings) for judge in undecided] if kind == "not visible" else []
+    wanted = undecided if kind == "not visible" else []
+    needed = [positives_needed(judge, settings, families.get(judge["metric"], 1)) for judge in wanted]
     return {
         **{name: row[name] for name in ("class", "group", "arm", "lens", "metric", "difference", "lo", "hi")},
         "kind": kind,
