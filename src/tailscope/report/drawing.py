@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import altair as alt
-import numpy as np
 import vl_convert
 from markupsafe import Markup, escape
 
@@ -105,25 +104,9 @@ def legend_columns(names: list[str], width: float = WIDTH) -> int:
     return 1
 
 
-class _Kept:
-    """Rows that Altair hands on as they are; it copies lists and dictionaries anew for every layer that reads them."""
-
-    _schema: ClassVar[dict[str, str]] = {"type": "array"}
-
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-
-    def to_dict(self) -> Rows:
-        return self._rows
-
-
 def inline(values: Rows) -> Any:
-    """Rows as the data of a chart; numbers of NumPy become plain ones."""
-    plain = [
-        {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
-        for row in values
-    ]  # fmt: skip
-    return alt.InlineData(values=_Kept(plain))
+    """Rows as the data of a chart."""
+    return alt.InlineData(values=values)
 
 
 def svg(chart: Any, label: str) -> Markup:
