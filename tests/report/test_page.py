@@ -10,19 +10,47 @@ import pandas as pd
 import pytest
 from page_content import CLASSES, EMPTY, build, gallery, twelve_arms
 from reading import section
+from undrawn import without_charts
 
 from tailscope.core import InputError, generator
-from tailscope.report import GalleryCase, GalleryView, ReportContent, render, write_report
+from tailscope.report import (
+    GalleryCase,
+    GalleryView,
+    PerformanceTables,
+    ReportContent,
+    StatisticsTables,
+    chapters,
+    page_sections,
+    render,
+    write_report,
+)
 
 SECTIONS = (
-    "found", "hidden", "data", "treatments", "performance", "alignment", "shortcuts", "instrument", "units",
-    "representation", "gallery", "provenance", "glossary",
+    "found", "hidden", "data", "treatments", "performance", "calibration", "subgroups", "standing", "alignment",
+    "shortcuts", "instrument", "units", "representation", "gallery", "methods", "provenance", "glossary",
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def page():
     return render(build())
+
+
+@pytest.fixture(scope="module")
+def nothing():
+    return render(EMPTY)
+
+
+@pytest.fixture(scope="module")
+def undrawn():
+    """What stands on the whole page, its charts left out."""
+    with without_charts():
+        return page_sections(build())
+
+
+def shown(sections, kinds=("table", "figure", "listing")):
+    """How many blocks of some kinds there are."""
+    return sum(block.kind in kinds for section in sections for block in section.blocks)
 
 
 class _Texts(HTMLParser):
@@ -52,7 +80,7 @@ def texts(page, tag):
 
 
 def test_the_report_is_one_file(tmp_path):
-    write_report(tmp_path / "deep" / "report.html", build(gallery=()))
+    write_report(tmp_path / "deep" / "report.html", EMPTY)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report.html"]
 
 
@@ -76,7 +104,7 @@ def test_the_policy_admits_exactly_the_script_of_the_page(page):
 
 def test_every_figure_has_a_caption_that_says_how_to_read_it(page):
     captions = texts(page, "figcaption")
-    assert len(captions) == page.count("<figure") == 22 + len(CLASSES)
+    assert len(captions) == page.count("<figure") == 26 + len(CLASSES)
     assert all(len(caption) > 60 for caption in captions)
 
 
@@ -86,17 +114,29 @@ def test_every_table_has_a_caption(page):
     assert all(len(caption) > 60 for caption in captions)
 
 
-@pytest.mark.parametrize("content", [build(), EMPTY], ids=["full", "empty"])
-def test_every_section_is_there_and_listed(content):
-    page = render(content)
-    assert re.findall(r'<section id="([^"]*)"', page) == list(SECTIONS)
-    contents = re.search(r"<nav.*?</nav>", page, re.DOTALL).group()
+@pytest.mark.parametrize("content", ["page", "nothing"])
+def test_every_section_is_there_and_listed(content, request):
+    html = request.getfixturevalue(content)
+    assert re.findall(r'<section id="([^"]*)"', html) == list(SECTIONS)
+    contents = re.search(r"<nav.*?</nav>", html, re.DOTALL).group()
     assert re.findall(r'<a href="#([^"]*)"', contents) == list(SECTIONS)
 
 
-def test_what_is_missing_is_explained():
-    explained = [text for text in texts(render(EMPTY), "p") if text.startswith("Not shown: ")]
-    assert len(explained) >= 8
+def test_every_link_of_the_page_leads_somewhere(page):
+    places = set(re.findall(r' id="([^"]+)"', page))
+    targets = re.findall(r'<a [^>]*href="#([^"]*)"', page)
+    assert len(targets) > len(SECTIONS) + 20
+    assert set(targets) <= places
+
+
+def test_no_two_places_of_the_page_have_one_name(page):
+    places = re.findall(r' id="([^"]+)"', re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL))
+    assert len(places) == len(set(places))
+
+
+def test_what_is_missing_is_explained(nothing):
+    explained = [text for text in texts(nothing, "p") if text.startswith("Not shown: ")]
+    assert len(explained) >= 14
     assert any("no class counts" in text for text in explained)
     assert any("only one arm (control)" in text for text in explained)
 
@@ -131,26 +171,42 @@ def test_what_is_missing_is_explained():
         "balance",
         "ensembles",
         "tuning",
+        "statistics.false_alarms",
+        "statistics.cross_checks",
+        "statistics.ranks",
+        "statistics.trends",
+        "statistics.precision",
+        "performance.calibration_curves",
+        "performance.decision_curves",
+        "performance.uncorrected",
+        "performance.subgroups",
+        "performance.subgroup_gaps",
     ],
 )
-def test_any_one_table_may_be_missing(field, page):
-    without = render(build(gallery=(), **{field: None}))
-    assert re.findall(r'<section id="([^"]*)"', without) == list(SECTIONS)
-    assert without.count("<table") + without.count("<figure") < page.count("<table") + page.count("<figure") - len(
-        CLASSES
-    )
+def test_any_one_table_may_be_missing(field, undrawn):
+    """``field`` may be the part of a group, with a dot."""
+    group, _, name = field.rpartition(".")
+    content = build(gallery=())
+    missing = {group: dataclasses.replace(getattr(content, group), **{name: None})} if group else {name: None}
+    with without_charts():
+        without = page_sections(dataclasses.replace(content, **missing))
+    assert [each.name for each in without] == list(SECTIONS)
+    assert shown(without) < shown(undrawn)
 
 
-def test_a_table_without_rows_is_the_same_as_none():
+def test_a_table_without_rows_is_the_same_as_none(nothing):
     tables = [field.name for field in dataclasses.fields(ReportContent) if "DataFrame" in str(field.type)]
     assert len(tables) == 29
-    assert render(dataclasses.replace(EMPTY, **{name: pd.DataFrame() for name in tables})) == render(EMPTY)
+    empty = {name: pd.DataFrame() for name in tables}
+    for group, kind in (("statistics", StatisticsTables), ("performance", PerformanceTables)):
+        empty[group] = kind(*(pd.DataFrame() for _ in dataclasses.fields(kind)))
+    assert render(dataclasses.replace(EMPTY, **empty)) == nothing
 
 
-def test_twelve_arms_are_shown_like_three(page):
-    many = render(twelve_arms())
-    assert many.count("<figure") == page.count("<figure")
-    assert many.count("<table") == page.count("<table")
+def test_twelve_arms_are_shown_like_three(undrawn):
+    with without_charts():
+        many = page_sections(twelve_arms())
+    assert shown(many, ("table", "figure")) == shown(undrawn, ("table", "figure"))
 
 
 def test_names_from_the_data_are_escaped(page):
@@ -162,11 +218,13 @@ def test_equal_contents_give_equal_bytes(page):
     assert render(build()) == page
 
 
-def test_the_page_stays_small():
+def test_the_page_stays_small(page):
     noise = generator(0, "noise").integers(0, 256, (700, 900), dtype=np.uint8)
     view = GalleryView("control", np.random.default_rng(0).random((14, 18)), 0.5, 0.1)
     case = GalleryCase("image-000", "mass", "head", noise, np.eye(700, 900, dtype=bool), (view,) * 4)
-    assert len(render(build(gallery=(case,) * 40))) < 8_000_000
+    with without_charts():
+        cases = render(build(gallery=(case,) * 40))
+    assert len(cases) + len(page) < 8_000_000
 
 
 def test_classes_run_from_head_to_tail(page):
@@ -195,7 +253,10 @@ def test_the_line_below_the_title_names_no_part_that_nobody_plays():
 def test_what_was_found_says_where_the_ensembles_stand(page):
     sentence = "Ensembles stand in their own table (see Performance): ensemble of control and ensemble of focal."
     assert sentence in section(page, "found")
-    assert "Ensembles stand" not in render(EMPTY)
+
+
+def test_without_ensembles_what_was_found_names_none(nothing):
+    assert "Ensembles stand" not in nothing
 
 
 def without_intervals(frame, prefix=""):
@@ -210,7 +271,9 @@ def test_without_intervals_no_caption_speaks_of_them(page):
     tables = {name: without_intervals(getattr(content, name)) for name in names}
     probes = without_intervals(without_intervals(content.representation.probes, "probe_"), "head_")
     tables["representation"] = dataclasses.replace(content.representation, probes=probes)
-    bare = render(dataclasses.replace(content, **tables))
+    tables |= {"statistics": StatisticsTables(), "performance": PerformanceTables()}
+    with without_charts():
+        bare = render(dataclasses.replace(content, **tables))
     spoken = [text for tag in ("caption", "figcaption") for text in texts(bare, tag)]
     assert not [text for text in spoken if "95 % interval" in text]
     assert any("the values of the one seed, without intervals" in text for text in spoken)
@@ -220,16 +283,18 @@ def test_a_group_without_a_class_is_in_no_table_and_no_legend(page):
     classes = build().class_table.query("group != 'medium'")
     frame = build().estimates
     empty = frame[frame["class"] == "tail"].assign(**{"class": "medium", "value": np.nan, "lo": np.nan, "hi": np.nan})
-    without = render(build(gallery=(), class_table=classes, estimates=pd.concat([frame, empty])))
-    assert "medium (average)" not in without
+    content = build(gallery=(), class_table=classes, estimates=pd.concat([frame, empty]))
+    with without_charts():
+        assert "medium (average)" not in render(content)
     assert ">medium</text>" in section(page, "data")
-    assert ">medium</text>" not in section(without, "data")
+    assert ">medium</text>" not in str(chapters.data(content).blocks[0].picture)
 
 
 def test_a_group_with_a_class_that_cannot_be_estimated_keeps_its_row():
     frame = build().estimates
     unknown = frame[frame["class"] == "tail"].assign(value=np.nan, lo=np.nan, hi=np.nan, reason="no estimable class")
-    page = render(build(gallery=(), estimates=pd.concat([frame[frame["class"] != "tail"], unknown])))
+    with without_charts():
+        page = render(build(gallery=(), estimates=pd.concat([frame[frame["class"] != "tail"], unknown])))
     assert "tail (average)" in section(page, "performance")
     assert "no estimable class" in section(page, "performance")
 
@@ -290,4 +355,4 @@ def test_an_image_that_is_not_bytes_is_refused():
     with pytest.raises(
         InputError, match=r"gallery case 'image-000' must have a uint8 image .* got float64 \(96, 128\)"
     ):
-        render(build(gallery=(case,)))
+        render(dataclasses.replace(EMPTY, gallery=(case,)))
