@@ -96,7 +96,7 @@ def _curves(rows: Rows, order: PageOrder) -> Figure:
 
 def _layers(order: PageOrder) -> list[Any]:
     colour, dashes = line_looks(order)
-    style: dict[str, Any] = {"format": "~g", "labelFontSize": 10}
+    style: dict[str, Any] = {"format": "~r", "labelFontSize": 10}
     x = alt.X("threshold:Q", title="threshold", axis=alt.Axis(tickCount=3, **style))
     scale, axis = alt.Scale(nice=False, zero=False), alt.Axis(tickCount=5, **style)
     base = alt.Chart().encode(x=x, y=alt.Y("y:Q", title="net benefit per 100", scale=scale, axis=axis))
