@@ -90,6 +90,7 @@ def test_a_flip_is_not_allowed(small: Dataset) -> None:
         ({"size": 63}, "`size` must be a whole number from 64 to 512 pixels; got 63"),
         ({"size": 513}, "`size` must be .* got 513"),
         ({"subtlety": 1.5}, "`subtlety` must be from 0 .* got 1.5"),
+        ({"test_subtlety": -0.1}, "`subtlety` must be from 0 .* got -0.1"),
         ({"val": 8}, "`val` has 8 images, too few for 8 positives of infiltration and one negative"),
         ({"val": 0}, "`val` must be 2 images or more; got 0"),
         ({"minimum_positives": 0}, "`minimum_positives` must be 1 or more; got 0"),
@@ -124,3 +125,15 @@ def test_a_shortcut_is_seen_in_the_masks_and_told_in_the_notes() -> None:
     tubes = set(data.extra_masks.loc[data.extra_masks["class"] == "chest_tube", "image_id"]) & train
     assert masses == tubes
     assert any("chest_tube in 100% of the mass positives" in note for note in data.notes)
+
+
+def test_plain_lesions_in_the_test_split_change_its_pixels_and_no_others() -> None:
+    faint = Phantom(**SMALL, subtlety=1.0)(None)
+    plain = Phantom(**SMALL, subtlety=1.0, test_subtlety=0.0)(None)
+    differ = np.array(faint.content()) != np.array(plain.content())
+    assert (differ == (faint.images["split"] == "test").to_numpy()).all()
+    ill = plain.labels.loc[plain.labels["state"] == "positive", "image_id"]
+    rows = np.flatnonzero(differ & plain.images["image_id"].isin(ill).to_numpy())
+    assert (Phantom(**SMALL, subtlety=0.0)(None).read_pixels(rows[0]) == plain.read_pixels(rows[0])).all()
+    assert (faint.read_pixels(rows[0]) != plain.read_pixels(rows[0])).any()
+    assert "lesions have subtlety 1 in train and val, 0 in test" in plain.notes

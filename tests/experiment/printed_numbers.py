@@ -32,7 +32,7 @@ NAMES = {
 }
 
 
-_SEPARATION = {"control": (3.0, 2.0, 1.0, 1.5), "weighted_sampling": (3.0, 0.2, 4.0, 1.6)}  # of the classes, in logits
+_SEPARATION = {"control": (3.0, 2.0, 1.0, 1.5), "weighted_sampling": (2.8, 0.2, 4.0, 1.6)}  # of the classes, in logits
 
 
 def telling(predict):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from printed_numbers import (
     AGGREGATES,
     NAMES,
     PREVALENCE,
+    Shown,
     chance,
     estimate,
     named,
@@ -21,6 +24,9 @@ from printed_numbers import (
 )
 from reading import folded, table, titled, words
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from undrawn import without_charts
+
+from tailscope.experiment import rewrite_report
 
 CALIBRATED = {
     "brier": "Brier",
@@ -301,19 +307,60 @@ def scored(shown, score):
     return table.groupby(["class", "arm"]).mean()
 
 
-def test_hidden_differences_are_those_of_their_table(shown):
-    hidden = shown.table("hidden_differences")
-    part = shown.part("hidden")
-    rows = [row for title, _ in folded(part) if title != "Second control" for row in titled(part, title)]
-    assert len(rows) == len(hidden)
-    cells = rows_by(hidden, "class", "arm", "metric")
-    for row in rows:
-        metric = row["lens"].split(": ")[1].replace(" ", "_")
-        found = cells[row["class"], row["arm"], metric]
+@pytest.fixture(scope="module")
+def with_hidden(shown, tmp_path_factory):
+    """The same experiment as if three cells had been found; its page is written anew from the tables."""
+    folder = tmp_path_factory.mktemp("hidden") / "copy"
+    shutil.copytree(shown.folder, folder)
+    numbers = {"difference": -0.0917, "lo": -0.1333, "hi": -0.0501, "p": 0.0004, "p_adjusted": 0.02175}
+    found = [
+        {**numbers, "class": name, "group": "head", "arm": "weighted_sampling", "lens": "alignment", "kind": kind,
+         "metric": "mass_inside", "auroc_difference": 0.0041, "ap_difference": -0.0004, "positives_needed": needed,
+         "reason": "average_precision undecided" if kind == "not visible" else ""}
+        for name, kind, needed in (
+            ("effusion", "hidden difference", np.nan), ("mass", "candidate", np.nan), ("nodule", "not visible", 1540.0)
+        )
+    ]  # fmt: skip
+    table = pd.read_parquet(folder / "hidden_differences.parquet")
+    pd.DataFrame(found)[list(table.columns)].to_parquet(folder / "hidden_differences.parquet")
+    with without_charts():
+        result = rewrite_report(folder)
+    return Shown(folder, result.report.read_text(encoding="utf-8"))
+
+
+def test_hidden_differences_are_those_of_their_table(with_hidden):
+    part = with_hidden.part("hidden")
+    tables = {title: titled(part, title) for title, _ in folded(part)}
+    assert set(tables) == {"Hidden difference", "Candidate", "Not visible"}
+    cells = rows_by(with_hidden.table("hidden_differences"), "class", "arm")
+    for title, (row,) in tables.items():
+        found = cells[row["class"], row["arm"]]
+        assert title.lower() == found["kind"]
+        assert row["lens"] == "alignment: mass inside"
         assert row["difference"] == estimate(found["difference"], found["lo"], found["hi"], plus=True)
         assert [row["p"], row["p (Holm)"]] == [chance(found[name]) for name in ("p", "p_adjusted")]
         assert row["ΔAUROC"] == rounded(found["auroc_difference"], plus=True)
         assert row["ΔAP"] == rounded(found["ap_difference"], plus=True)
         assert row["positives needed"] == whole(found["positives_needed"])
-    kinds = {title.rstrip("s").lower() for title, _ in folded(part)} - {"second control"}
-    assert kinds == set(hidden["kind"])
+        assert row.get("why not more", "") == found["reason"].replace("average_precision", "AP")
+
+
+def test_hidden_differences_are_told_with_the_numbers_of_table_and_findings(with_hidden):
+    findings = rows_by(with_hidden.table("findings"), "metric", "class", "arm")
+    auroc, ap = (findings[metric, "effusion", "weighted_sampling"] for metric in ("auroc", "average_precision"))
+    amounts = [estimate(row["difference"], row["lo"], row["hi"], plus=True) for row in (auroc, ap)]
+    sentence = (
+        f"weighted_sampling on effusion: AUROC {amounts[0]} and AP {amounts[1]} lie within the margin, yet its "
+        "saliency lies less on what the expert drew: mass inside −0.092 [−0.133, −0.050] (Holm p = 0.022; "
+        f"{auroc['positives']} positive patients; 3 seeds)."
+    )
+    assert sentence in words(with_hidden.part("found"))
+
+
+def test_where_nothing_is_hidden_the_undecided_are_counted(shown):
+    assert shown.table("hidden_differences").empty
+    findings = shown.table("findings")
+    told = findings[findings["metric"].isin(["auroc", "average_precision"]) | findings["primary"].astype(bool)]
+    told = told[~told["class"].isin(AGGREGATES)]
+    undecided = told["verdict"].str.startswith("undecided").sum()
+    assert f"{undecided} comparisons of {len(told)} are undecided" in words(shown.part("hidden"))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from experiment_content import small_content
 
 from tailscope.core import InputError
@@ -118,3 +122,43 @@ def test_unknown_columns_are_null_and_no_number_is_infinite(layered):
     numbers = table.select_dtypes("number")
     assert not np.isinf(numbers.to_numpy(dtype=float, na_value=np.nan)).any()
     assert isinstance(table, pd.DataFrame)
+
+
+class StopsWithin:
+    """Progress that interrupts the work after the first item of one task, and notes how far each task came."""
+
+    def __init__(self, task: str) -> None:
+        self.stopped_task = task
+        self.moved: dict[str, int] = {}
+
+    @contextmanager
+    def task(self, description: str, total: int, unit: str = "images") -> Iterator[Callable[[int], None]]:
+        name = description.split(": ")[-1]
+
+        def advance(count: int) -> None:
+            self.moved[name] = self.moved.get(name, 0) + count
+            if name == self.stopped_task:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    def say(self, text: str) -> None:
+        """Nobody listens."""
+
+
+def test_a_run_stopped_in_the_middle_of_a_layer_goes_on_there_and_ends_with_the_same_tables(layered, tmp_path):
+    stopped = tmp_path / "stopped"
+    shutil.copytree(layered.path, stopped)
+    shutil.rmtree(stopped / "evidence" / "dissection")
+    content = yaml.safe_load((stopped / "experiment.yaml").read_text())
+    watch = StopsWithin("units of layer3")
+    with pytest.raises(KeyboardInterrupt):
+        run(content, stopped, progress=watch)
+    kept = [len(list(place.iterdir())) for place in sorted(stopped.rglob("counted.scratch/*"))]
+    classes = watch.moved["units of layer4"]
+    assert sorted(kept) == [1, classes]  # the whole first layer, and one class of the second
+    run(content, stopped)
+    for one in sorted((layered.path / "evidence" / "dissection").glob("part-*.parquet")):
+        other = stopped / "evidence" / "dissection" / one.name
+        pd.testing.assert_frame_equal(pd.read_parquet(one), pd.read_parquet(other), check_exact=True)
+    assert not list(stopped.rglob("*scratch*"))

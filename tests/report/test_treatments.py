@@ -93,7 +93,7 @@ def test_failed_checks_come_before_warnings():
 
 
 def test_the_gradient_has_a_panel_per_group_and_a_tick_for_control(shown):
-    drawn = shown[shown.index('aria-label="Share of the gradient') :]
+    drawn = shown[shown.index(". Share of the gradient by class group and arm") :]
     drawn = drawn[: drawn.index("</svg>")]
     for group in ("head", "medium", "tail"):
         assert f"{group}: share of the gradient" in drawn
@@ -285,4 +285,4 @@ def test_arms_identical_by_construction_keep_their_place_in_the_table_of_differe
     found = words(section(page, "found"))
     assert "have no verdict" not in found
     assert "focal γ=2 and prior_shift are not counted here" in found
-    assert "of 8 comparisons by class" in found  # two metrics, four classes, one arm that counts
+    assert "Of 8 comparisons by class" in found  # two metrics, four classes, one arm that counts

@@ -116,7 +116,7 @@ class Pasted:
         patients = patient_clusters(base.images)
         plan = plan_pastes(self._plan(), base.images["image_id"].tolist(), patients.tolist())
         ids, numbers, rows = plan["image_id"].tolist(), plan["number"].tolist(), label_rows(plan)
-        findings, artifacts = planted_shapes(self._settings().rendering, ids, numbers, rows)
+        findings, artifacts = planted_shapes([self._settings().rendering] * len(ids), ids, numbers, rows)
         classes = tuple(self.findings)
         pixels = PastedPixels(self._settings(), base.read_pixels, base.content, plan["base"].tolist(), numbers, rows)
         return Dataset(

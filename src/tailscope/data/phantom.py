@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +52,8 @@ class Phantom:
         prevalence: Share of positives per class; the classes of the set.
         minimum_positives: At least so many positives per class and split.
         subtlety: 0: every lesion at full contrast; 1: contrasts down to a fifth of it, drawn per lesion.
+        test_subtlety: The same in the test split; None: as in training. Faint lesions in training and plain ones in
+            the test ask what a network looks at, apart from what it can tell.
         images_per_patient: Fewest and most images of one patient; all in one split.
         shortcuts: Class to its artifact and strength.
         test_shortcuts: ``free``: in the test split the artifact stands at its base rate with and without the class;
@@ -74,6 +76,7 @@ class Phantom:
     prevalence: Mapping[str, float] = field(default_factory=lambda: dict(PREVALENCE))
     minimum_positives: int = 8
     subtlety: float = 0.7
+    test_subtlety: float | None = None
     images_per_patient: tuple[int, int] = (1, 3)
     shortcuts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     test_shortcuts: Literal["free", "tied"] = "free"
@@ -85,7 +88,8 @@ class Phantom:
             *shortcut_problems(self.shortcuts, tuple(self.prevalence)),
         ]
         try:
-            self.rendering()
+            self.rendering("train")
+            self.rendering("test")
         except InputError as error:
             problems.append(str(error))
         if problems:
@@ -96,9 +100,10 @@ class Phantom:
         plan = plan_set(self._plan())
         ids = [f"phantom_{number:06d}" for number in range(len(plan))]
         rows = label_rows(plan)
-        findings, artifacts = planted_shapes(self.rendering(), ids, range(len(ids)), rows)
+        renderings = [self.rendering(split) for split in plan["split"]]
+        findings, artifacts = planted_shapes(renderings, ids, range(len(ids)), rows)
         classes = tuple(self.prevalence)
-        pixels = PhantomPixels(self.rendering(), rows)
+        pixels = PhantomPixels(renderings, rows)
         return Dataset(
             name="phantom",
             classes=classes,
@@ -111,9 +116,10 @@ class Phantom:
             extra_masks=annotation_table(artifacts, READER),
         )
 
-    def rendering(self) -> RenderSettings:
-        """What the pixels depend on."""
-        return RenderSettings(self.seed, self.size, self.subtlety)
+    def rendering(self, split: str) -> RenderSettings:
+        """What the pixels of a split depend on."""
+        own = self.test_subtlety if split == "test" else None
+        return RenderSettings(self.seed, self.size, self.subtlety if own is None else own)
 
     def _plan(self) -> SetPlan:
         per_patient = (self.images_per_patient[0], self.images_per_patient[1])
@@ -131,7 +137,13 @@ class Phantom:
         return (
             f"generated images ({GENERATOR_VERSION}, seed {self.seed}): no patient is real",
             *artifact_notes(self.shortcuts, self.test_shortcuts),
+            *self._subtlety_notes(),
         )
+
+    def _subtlety_notes(self) -> tuple[str, ...]:
+        if self.test_subtlety is None or self.test_subtlety == self.subtlety:
+            return ()
+        return (f"lesions have subtlety {self.subtlety:g} in train and val, {self.test_subtlety:g} in test",)
 
     def _size_problems(self) -> list[str]:
         problems = [
@@ -166,22 +178,22 @@ class PhantomPixels:
     """Row number to pixels; safe to call from several threads.
 
     Args:
-        settings: Seed, size, subtlety.
+        settings: N times seed, size, subtlety.
         rows: (N, 12) bool label rows.
     """
 
-    settings: RenderSettings
+    settings: Sequence[RenderSettings]
     rows: NDArray[np.bool_]
 
     def __call__(self, row: int) -> NDArray[np.uint8]:
         """(size, size) uint8."""
-        return np.asarray(render_phantoms(self.settings, [int(row)], self.rows[int(row)][None])[0][0])
+        return np.asarray(render_phantoms(self.settings[int(row)], [int(row)], self.rows[int(row)][None])[0][0])
 
     def content(self) -> list[str]:
         """One digest per image of everything that its pixels depend on."""
-        settings = [self.settings.seed, self.settings.size, self.settings.subtlety]
         return [
-            digest(GENERATOR_VERSION, settings, index, row.astype(int).tolist()) for index, row in enumerate(self.rows)
+            digest(GENERATOR_VERSION, [own.seed, own.size, own.subtlety], index, row.astype(int).tolist())
+            for index, (own, row) in enumerate(zip(self.settings, self.rows, strict=True))
         ]
 
 

@@ -93,20 +93,20 @@ def label_states(plan: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.str_]
 
 
 def planted_shapes(
-    settings: RenderSettings, ids: Sequence[str], indices: Sequence[int], rows: NDArray[np.bool_]
+    settings: Sequence[RenderSettings], ids: Sequence[str], indices: Sequence[int], rows: NDArray[np.bool_]
 ) -> tuple[list[Shape], list[Shape]]:
     """The outlines of the findings, and those of the artifacts.
 
     Args:
-        settings: Seed, size, subtlety.
+        settings: N times seed, size, subtlety.
         ids: N image ids.
         indices: N image numbers, from which the generator draws.
         rows: (N, 12) bool label rows.
     """
     shapes: list[Shape] = [
-        (image, name, "rle", encode_rle(mask), (settings.size, settings.size))
-        for image, index, row in zip(ids, indices, rows, strict=True)
-        for name, group in render_masks(settings, index, row).items()
+        (image, name, "rle", encode_rle(mask), (own.size, own.size))
+        for own, image, index, row in zip(settings, ids, indices, rows, strict=True)
+        for name, group in render_masks(own, index, row).items()
         for mask in group
     ]
     return [shape for shape in shapes if shape[1] in FINDINGS], [shape for shape in shapes if shape[1] in ARTIFACTS]
