@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # importlib mode leaves test fol
 
 from experiment_content import small_content
 from printed_numbers import PREVALENCE, Shown, telling
+from undrawn import without_charts
 
 from tailscope.experiment import ExperimentResult, fitting, run
 
@@ -22,8 +23,11 @@ def finished(tmp_path_factory) -> ExperimentResult:
 
 @pytest.fixture(scope="session")
 def shown(tmp_path_factory) -> Shown:
-    """Three seeds of two arms and four classes, with verdicts of most kinds; tests must not change its folder."""
-    data = {"train": 160, "val": 80, "test": 240, "prevalence": PREVALENCE, "minimum_positives": 12}
+    """Three seeds of two arms and four classes, with verdicts of most kinds; its page has no charts.
+
+    Tests must not change its folder.
+    """
+    data = {"train": 96, "val": 80, "test": 240, "prevalence": PREVALENCE, "minimum_positives": 12}
     content = small_content(
         data={"source": "phantom", "image_size": 64, "args": data},
         seeds=[0, 1, 2],
@@ -34,7 +38,7 @@ def shown(tmp_path_factory) -> Shown:
         },
         compare={"resamples": 200},
     )
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, without_charts():
         patch.setattr(fitting, "_predictions", telling(fitting._predictions))
         result = run(content, tmp_path_factory.mktemp("numbers") / "three")
     return Shown(result.path, result.report.read_text(encoding="utf-8"))

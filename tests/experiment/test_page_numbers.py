@@ -1,4 +1,4 @@
-"""Every number in the tables of a page, computed again from the tables beside it, and scores from the predictions."""
+"""The numbers in the main tables of a page, computed again from the tables beside it, and scores from predictions."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ def test_the_averages_that_lead_are_those_of_the_estimates(shown):
 
 def test_every_difference_has_the_statistics_of_its_finding(shown):
     findings = shown.table("findings")
+    prevalence = shown.table("data/class_counts").set_index("class")["prevalence"]
     checked = 0
     for place, lens in (("performance", "performance"), ("alignment", "alignment"), ("units", "dissection")):
         mine = findings[findings["lens"] == lens]
@@ -83,13 +84,13 @@ def test_every_difference_has_the_statistics_of_its_finding(shown):
             assert len(rows) == len(cells)
             for row in rows:
                 name = row["class"].split(" ")[0]
-                check_difference(row, cells[name, row["arm"]])
+                check_difference(row, cells[name, row["arm"]], prevalence)
                 checked += 1
         assert titles
     assert checked >= 4 * 4
 
 
-def check_difference(row, found):
+def check_difference(row, found, prevalence):
     assert row["difference"] == estimate(found["difference"], found["lo"], found["hi"], plus=True)
     for column, name in (("SE", "se"), ("seed noise", "seed_noise"), ("detectable", "mde")):
         assert row[column] == rounded(found[name])
@@ -101,21 +102,26 @@ def check_difference(row, found):
         assert row["class"] == named(found["class"])
         assert row["n"] == ""
     else:
-        assert row["class"].endswith(f"{whole(found['positives'])} positive")
+        about = f"{percent(prevalence[found['class']])}, {whole(found['positives'])} positive"
+        assert row["class"] == f"{found['class']} {about}"
         assert row["n"] == whole(found["n"])
 
 
 def test_prevalence_and_counts_are_those_of_the_labels(shown):
-    labels = shown.predictions
-    labels = labels[labels["run"] == labels["run"].iloc[0]]
-    for row in table(shown.part("data"), "class", "n⁻/n⁺", "train +"):
-        mine = labels[labels["class"] == row["class"]].groupby("split")["target"]
+    labels = shown.table("data/labels").merge(shown.table("data/split"))
+    drawn = shown.table("data/annotations").merge(shown.table("data/split")).query("split == 'test'")
+    rows = printed(table(shown.part("data"), "class", "n⁻/n⁺", "train +"), "class")
+    assert set(rows) == {(name,) for name in PREVALENCE}
+    for (name,), row in rows.items():
+        mine = labels[labels["class"] == name].groupby("split")["target"]
         positives, negatives = mine.sum(), mine.count() - mine.sum()
-        assert row["val +"] == whole(positives["val"])
-        assert row["test +"] == whole(positives["test"])
-        assert row["test −"] == whole(negatives["test"])
-        seen = [float(row[name].replace(",", "")) for name in ("train +", "train −")]
-        assert row["prevalence"] == percent(seen[0] / sum(seen))
+        for split, signs in (("train", "+−"), ("val", "+"), ("test", "+−")):
+            for sign, counts in zip(signs, (positives, negatives), strict=False):
+                assert row[f"{split} {sign}"] == whole(counts[split])
+        assert row["prevalence"] == percent(positives["train"] / mine.count()["train"])
+        assert row["n⁻/n⁺"] == rounded(negatives["train"] / positives["train"], 1)
+        assert row["unknown"] == whole(labels.loc[labels["class"] == name, "target"].isna().sum())
+        assert row["annotated"] == whole(drawn.loc[drawn["class"] == name, "image_id"].nunique())
 
 
 def test_calibration_in_numbers_is_that_of_estimates_and_findings(shown):
@@ -241,7 +247,7 @@ def test_the_checks_by_other_methods_are_those_of_the_table(shown):
 def test_alignment_is_that_of_the_evidence_and_the_estimates(shown):
     estimates = shown.table("estimates")
     cells = rows_by(estimates[estimates["lens"] == "alignment"], "metric", "class", "arm")
-    evidence = shown.evidence("alignment")
+    evidence = shown.evidence("alignment").merge(shown.table("data/split")[["image_id", "patient_id"]])
     for metric in ("mass_inside", "pointing_game"):
         means = evidence[evidence["metric"] == metric].groupby(["class", "arm"])
         rows = [row for row in titled(shown.part("alignment"), f"{title_of(metric)}, gradcam") if row["pairs"]]
@@ -251,7 +257,9 @@ def test_alignment_is_that_of_the_evidence_and_the_estimates(shown):
             assert row["excess"] == estimate(found["value"], found["lo"], found["hi"], plus=True)
             assert row["value"] == rounded(mine["value"].mean())
             assert row["chance"] == rounded(mine["reference"].mean())
-            assert row["pairs"] == whole(mine["image_id"].nunique())
+            assert [row["pairs"], row["patients"]] == [
+                whole(mine[name].nunique()) for name in ("image_id", "patient_id")
+            ]
             assert row["degenerate"] == percent(mine["degenerate"].mean())
 
 

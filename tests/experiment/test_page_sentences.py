@@ -1,4 +1,4 @@
-"""Every number in the sentences of a page, computed again from the tables beside it."""
+"""The numbers in the sentences of a page, computed again from the tables beside it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from printed_numbers import (
     percent,
     rounded,
     rows_by,
+    title_of,
 )
 from reading import folded, words
 
@@ -157,5 +158,21 @@ def test_every_finding_told_under_the_fold_is_that_of_the_table(shown):
     for row in frame.to_dict("records"):
         told = item(row).removeprefix(f"{row['arm']} on ")
         assert (told in text) == (row["verdict"] in {"better", "worse"})
-    mine = counted(frame).removeprefix("Of ")
-    assert f"In all: {mine}" in text.replace("In all", "In all:").replace("In all::", "In all:")
+    assert f"In all {counted(frame).removeprefix('Of ')}" in text
+
+
+def test_what_stays_undecided_is_told_by_metric_with_the_differences_that_would_show(shown):
+    (folded_claims,) = [body for name, body in folded(shown.part("found")) if name.startswith("Every finding")]
+    text = words(folded_claims)
+    frame = compared(shown)
+    undecided = frame[frame["verdict"] == "undecided"]
+    assert undecided["metric"].nunique() > 2
+    for metric, mine in undecided.groupby("metric"):
+        name = title_of(metric)
+        each = "; ".join(
+            f"{row['arm']} on {row['class']} (detectable {rounded(row['mde'])})" for row in mine.to_dict("records")
+        )
+        assert (
+            f"{name}, {len(mine)} undecided {name} would show differences of {rounded(mine['mde'].median())} or more "
+            f"(median) four times out of five; {each}."
+        ) in text

@@ -6,8 +6,7 @@ import json
 import pytest
 from browsing import CHROMIUM, Browser
 from page_content import ARMS, build, gallery
-
-from tailscope.report import write_report
+from undrawn import page_of
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
@@ -45,9 +44,9 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def address(tmp_path_factory, drawn_sections):
     path = tmp_path_factory.mktemp("page") / "report.html"
-    write_report(path, build(gallery=cases()))
+    path.write_text(page_of(build(gallery=cases()), drawn_sections), encoding="utf-8")
     return path.as_uri()
 
 

@@ -2,17 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from page_content import ARMS, TWELVE, build, ensembles, estimates, twelve_arms
-from reading import section, table, tables, words
-from undrawn import without_charts
+from reading import table, tables, words
+from undrawn import undrawn
 
-from tailscope.report import render
 from tailscope.report.performance import performance as chapter
 
 
 def performance(content=None, **changes):
     """The chapter as HTML; charts are drawn for the one test that looks at them."""
-    with without_charts():
-        return section(render(content or build(gallery=(), **changes)), "performance")
+    return undrawn(content or build(gallery=(), **changes), chapter)
 
 
 def with_adjusted(metric="specificity_at_half"):

@@ -27,9 +27,8 @@ from tailscope.report.frames import (
     text_of,
 )
 from tailscope.report.numbers import decimal, listed
-from tailscope.report.page_order import PageOrder
 from tailscope.report.representation import representation_blocks
-from tailscope.report.selection import by_class, class_names, ensemble_names
+from tailscope.report.selection import by_class, class_names, ensemble_names, page_order
 from tailscope.report.shortcuts import found_shortcuts
 from tailscope.report.soundness import failed_methods
 from tailscope.report.trajectory import trajectory_blocks
@@ -127,7 +126,7 @@ def units(content: ReportContent) -> Section:
         why = "no unit was compared with an annotation (no annotations, or the lens was not asked for)"
         blocks: tuple[Block, ...] = (not_shown(why), *([tables.layers(layers)] if layers else []))
         if content.trajectory is not None and len(content.trajectory):
-            order = PageOrder(class_names(content), content.arms)
+            order = page_order(content)
             blocks = (*blocks, *trajectory_blocks(content.trajectory, content.first_epochs, order))
         return Section("units", title, (*blocks, *difference_tables(content, {"dissection"}, ())))
     caption = (
@@ -147,7 +146,7 @@ def units(content: ReportContent) -> Section:
 
 def representation(content: ReportContent) -> Section:
     """Did the features change, or only the head?"""
-    order = PageOrder(class_names(content), content.arms)
+    order = page_order(content)
     blocks = representation_blocks(content.representation, order)
     differences = difference_tables(content, {"representation"}, ("probe_auroc",))
     return Section("representation", "Features or only the head?", (*blocks, *differences))

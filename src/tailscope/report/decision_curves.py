@@ -85,11 +85,12 @@ def _curves(rows: Rows, order: PageOrder) -> Figure:
         found = [mark for name in names for mark in _marks([row for row in rows if row["class"] == name])]
         return svg(panels(_layers(order), found, names).resolve_scale(y="independent"), _LABEL)
 
+    ends = "; their intervals stand in the table" if has_intervals(rows) else ""
     return Figure(
         f"Decision curves: net benefit (up) against the probability above which one acts (across). {_WHAT}The thick "
         "grey line is treating all, the dashed line treating none: a model helps where its line lies above both. The "
-        "top of a panel is the prevalence, which a perfect model would reach. Lines are means over seeds; their "
-        f"intervals stand in the table. The rarest classes stand open. {_CAUTION}",
+        "top of a panel is the prevalence, which a perfect model would reach. Lines are means over seeds"
+        f"{ends}. The rarest classes stand open. {_CAUTION}",
         paged(rows, names_in(rows, "class")[-ACROSS:], drawn),
     )
 
@@ -184,9 +185,10 @@ def _table(rows: Rows) -> Table:
         for key, mine in grouped(rows, "class", "arm").items()
     )
     heads = [f"{name} at {setting(mark)}" for mark in thresholds for name in ("treat all", "net benefit", "Δ control")]
+    brackets = "Brackets are 95 % intervals over patients and seeds; the" if has_intervals(rows) else "The"
     return Table(
         f"Net benefit per class and arm at some thresholds, mean over seeds, and the arm minus control. {_WHAT}"
-        "Brackets are 95 % intervals over patients and seeds; the differences are exploratory, without verdicts.",
+        f"{brackets} differences are exploratory, without verdicts.",
         ("class", "arm", *heads),
         lines,
         title=TITLE,

@@ -35,8 +35,8 @@ _CAPTIONS = {
     "the instrument sound?).",
 }
 _JOINT = (
-    "p is of all at once: the largest of the p values that AUROC and AP are equivalent and that the lens differs by "
-    "more than its margin."
+    "p is that of the whole pattern, the largest of its three: AUROC is equivalent, AP is equivalent, and the lens "
+    "differs by more than its margin."
 )
 
 
