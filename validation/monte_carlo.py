@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -54,6 +55,10 @@ def repeat(work: Callable[[Piece], Answer], pieces: Sequence[Piece], workers: in
     """Do ``work`` for each piece, on processes of their own; the answers do not depend on how many."""
     if workers < 2:
         return [work(piece) for piece in pieces]
-    # a fork of a process with threads may hang, so the workers start anew
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(work, pieces, chunksize=max(len(pieces) // (8 * workers), 1)))
+    return list(_pool(workers).map(work, pieces, chunksize=max(len(pieces) // (8 * workers), 1)))
+
+
+@cache
+def _pool(workers: int) -> ProcessPoolExecutor:
+    """Workers for the whole script; a fork of a process with threads may hang, so they start anew."""
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))

@@ -5,7 +5,8 @@ differences. Counted are false claims where nothing differs, false hidden differ
 claims of equivalence at the margin, what 95 % intervals cover, and how often a true hidden difference is found.
 
 Run: ``python validation/statistics_simulation.py --out docs/reference/statistics_simulation.md`` (1,000 experiments per
-setting; about an hour on two free cores); ``--experiments 20`` is a smoke test.
+setting; about an hour on two free cores); ``--experiments 20`` is a smoke test. With ``--keep FOLDER`` a simulation
+that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from kept_records import Keeper
 from markdown import number, table
 from monte_carlo import Rate, repeat
 from simulated_experiment import AP, AUROC, LENS, SETTINGS, Design, Truth, judge, patient_variance, simulate, truth_of
@@ -104,13 +106,19 @@ class Simulation:
     Args:
         experiments: Per setting.
         workers: Processes.
+        keeper: Keeps what is done.
     """
 
     experiments: int = 1000
     workers: int = 2
+    keeper: Keeper = field(default_factory=Keeper)
 
     def of(self, design: Design, measure: Measure) -> pd.DataFrame:
         """One row per experiment."""
+        setting = (design, measure.__name__, self.experiments)
+        return self.keeper.get(design.name, setting, partial(self._simulated, design, measure))
+
+    def _simulated(self, design: Design, measure: Measure) -> pd.DataFrame:
         begun = time.perf_counter()
         work = partial(measure, design, truth_of(design))
         found = pd.DataFrame(repeat(work, range(self.experiments), self.workers))
@@ -352,9 +360,10 @@ def main() -> None:
     parser.add_argument("--experiments", type=int, default=1000, help="per setting")
     parser.add_argument("--workers", type=int, default=2, help="processes; the numbers do not depend on it")
     parser.add_argument("--out", type=Path, help="page to write; printed where none is named")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the records of each setting are kept")
     given = parser.parse_args()
     begun = time.perf_counter()
-    text = page(Simulation(given.experiments, given.workers))
+    text = page(Simulation(given.experiments, given.workers, Keeper(given.keep)))
     if given.out is None:
         print(text)
     else:
