@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,16 @@ from printed_numbers import PREVALENCE, Shown, telling
 from undrawn import without_charts
 
 from tailscope.experiment import ExperimentResult, fitting, run
+
+
+@pytest.fixture(autouse=True)
+def charts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Pages have no charts, which take most of their time, but in tests marked ``draws``.
+
+    Fixtures that several tests share are made before and draw: charts are proved on real tables there.
+    """
+    with nullcontext() if request.node.get_closest_marker("draws") else without_charts():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from tailscope.report.frames import (
     rows_of,
     text_of,
 )
+from tailscope.report.identical import same_predictions
 from tailscope.report.numbers import decimal, listed
 from tailscope.report.representation import representation_blocks
 from tailscope.report.selection import by_class, class_names, ensemble_names, page_order
@@ -46,7 +47,9 @@ def summary(content: ReportContent, false_alarms: pd.DataFrame | None = None) ->
         "“Undecided” is not “no difference”: it means that these data and seeds can show neither a difference nor its "
         f"absence. “Equivalent” means that the 90 % interval lies within ±{decimal(content.margin, 2)}."
     )
-    warnings = (*failed_audits(content), *failed_methods(content), *found_shortcuts(content))
+    warnings = (
+        *failed_audits(content), *same_predictions(content), *failed_methods(content), *found_shortcuts(content)
+    )  # fmt: skip
     blocks = (basis, *claims_of(content, false_alarms), reminder, *warnings, *_uncounted(content), *_apart(content))
     return Section("found", "What was found", blocks)
 
