@@ -43,6 +43,7 @@ def test_latex_has_a_file_for_every_table_of_the_page(finished, tmp_path):
     assert written[0].read_text().count("\\input{") == tables
 
 
+@pytest.mark.draws
 def test_figures_come_as_svg_and_pdf_with_captions(finished, tmp_path):
     written = export(finished.path, "figures", tmp_path / "figures")
     drawn = [path for path in written if path.suffix == ".svg"]

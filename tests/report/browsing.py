@@ -88,8 +88,9 @@ class Browser:
 
     def press(self, key):
         """Press and release a key where the focus is."""
-        for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=_KEYS[key])
+        for kind in ("keyDown", "keyUp"):
+            typed = {"text": _TEXTS[key]} if kind == "keyDown" and key in _TEXTS else {}
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=_KEYS[key], **typed)
 
     def _wait(self, is_wanted):
         end = time.monotonic() + _SECONDS
@@ -117,4 +118,5 @@ class Browser:
             self.requests.append(params["request"]["url"])
 
 
+_TEXTS = {"Enter": "\r"}
 _KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Tab": 9, "Enter": 13}

@@ -9,7 +9,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode leaves test folders off the path
 
-from tailscope.report import drawing
+from page_content import build
+
+from tailscope.report import drawing, page_sections
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,3 +22,9 @@ def each_chart_is_drawn_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drawing.vl_convert, "vegalite_to_svg", lambda spec: remembered(json.dumps(spec)))
         yield
+
+
+@pytest.fixture(scope="session")
+def drawn_sections(each_chart_is_drawn_once):
+    """The chapters of the whole page with their charts; they do not depend on which cases the gallery has."""
+    return page_sections(build())

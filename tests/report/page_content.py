@@ -36,7 +36,7 @@ def class_table():
 def estimates(arms=ARMS):
     random = generator(0, "estimates")
     rows = []
-    for metric, start in (("auroc", 0.82), ("average_precision", 0.41), ("ece", 0.05)):
+    for metric, start in (("auroc", 0.82), ("average_precision", 0.41), ("expected_calibration_error", 0.05)):
         for name in ("macro", "head", "tail", *(name for name, _, _ in CLASSES)):
             for arm in arms:
                 value, half = start + 0.03 * random.standard_normal(), 0.02 + 0.03 * random.random()

@@ -52,3 +52,17 @@ def words(html):
     """All text, in one line."""
     text = re.sub(r"<[^>]*>", "", re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL))
     return " ".join(escapes.unescape(text).split())
+
+
+def titled(html, title):
+    """The table that folds under a title, as a dictionary per row; notes and pictures are left out."""
+    (found,) = [one for name, one in folded(html) if name == title]
+    (rows,) = tables(re.sub(r"<(svg|sup).*?</\1>", "", found, flags=re.DOTALL))
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+
+
+def folded(html):
+    """What folds, each as its title and its table, if it has one."""
+    parts = re.split(r"<details[^>]*><summary>", html)[1:]
+    found = (part.split("</summary>", 1) for part in parts)
+    return [(escapes.unescape(name), body.split("</details>")[0]) for name, body in found]

@@ -1,13 +1,14 @@
 import pytest
 from page_content import build, localization
-from reading import section, table, words
+from reading import table, words
+from undrawn import undrawn
 
-from tailscope.report import render
+from tailscope.report.chapters import alignment
 
 
 @pytest.fixture(scope="module")
 def shown():
-    return section(render(build(gallery=())), "alignment")
+    return undrawn(build(gallery=()), alignment)
 
 
 def test_references_have_a_column_each_in_plain_words(shown):
@@ -35,7 +36,7 @@ def test_localisation_has_a_chart_and_a_column_per_limit(shown):
 
 
 def test_what_was_not_measured_is_left_out():
-    page = render(build(gallery=(), references=None, views=None, sizes=None, localization=localization().iloc[:0]))
-    told = words(section(page, "alignment"))
+    content = build(gallery=(), references=None, views=None, sizes=None, localization=localization().iloc[:0])
+    told = words(undrawn(content, alignment))
     assert "other references" not in told
     assert "Localisation by boxes" not in told

@@ -2,6 +2,7 @@ import pytest
 from methods_content import content
 from page_content import EMPTY
 
+from tailscope.report import PerformanceTables
 from tailscope.report.checklist import checklist, checklist_tables
 
 
@@ -58,6 +59,13 @@ def test_explanations_are_left_to_the_authors_where_no_lens_looked():
     off = {"alignment": None, "units": None, "representation": EMPTY.representation}
     assert "saliency by gradcam" in found("CLAIM", "31").answer
     assert found("CLAIM", "31", **off).status == "authors"
+
+
+def test_fairness_is_answered_in_part_where_subgroups_were_compared():
+    item = found("TRIPOD+AI", "14")
+    assert item.answer == "every arm by sex, with gaps (Subgroups of patients)"
+    assert item.status == "in part"
+    assert found("TRIPOD+AI", "14", performance=PerformanceTables()).status == "authors"
 
 
 def test_an_item_that_lacks_one_of_its_parts_is_answered_in_part():

@@ -93,6 +93,12 @@ def test_the_top_of_a_panel_is_the_prevalence():
     assert min(abs(height - zero * 0.6) for height in heights) < 0.1
 
 
+def test_tens_on_the_axis_are_written_out():
+    drawn = picture(blocks()).split("<details>", 1)[1]  # mass, of which 20 in 100 images have it
+    assert ">10</text>" in drawn
+    assert "e+" not in drawn
+
+
 def test_a_line_is_cut_where_it_leaves_the_panel_and_begins_again_where_it_comes_back():
     line = [(0.1, 2.0), (0.2, -2.0), (0.3, -3.0), (0.4, 1.0)]
     parts = [(row["part"], round(row["threshold"], 3), row["y"]) for row in above(line, -1.0)]

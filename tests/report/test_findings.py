@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from page_content import ARMS, build, findings, hidden
 from reading import section, words
+from undrawn import undrawn
 
-from tailscope.report import ReportContent, render
+from tailscope.report import ReportContent
 from tailscope.report.findings import MOST_SEEN, claims_of, false_alarm_claim, headline, setting
 
 LENSES = {"auroc": "performance", "average_precision": "performance", "mass_inside": "alignment"}
@@ -236,7 +237,7 @@ def test_the_folded_findings_go_by_arm_and_class_group():
 
 @pytest.fixture(scope="module")
 def page():
-    return render(build(gallery=()))
+    return undrawn(build(gallery=()))
 
 
 def test_every_sentence_leads_to_a_place_on_the_page(page):

@@ -1,8 +1,15 @@
 import pandas as pd
 from block_reading import is_static, picture, told
 from page_content import build, findings, hidden
+from undrawn import without_charts
 
-from tailscope.report.hidden import hidden as chapter
+from tailscope.report.hidden import hidden as drawn_chapter
+
+
+def chapter(*given):
+    """The chapter without its chart."""
+    with without_charts():
+        return drawn_chapter(*given)
 
 
 def titles(section):
@@ -14,7 +21,7 @@ def test_the_kinds_stand_apart_hidden_differences_first():
 
 
 def test_the_figure_names_the_listed_classes_and_its_caption_counts_them():
-    section = chapter(build())
+    section = drawn_chapter(build())
     assert is_static(picture(section.blocks))
     assert "Shown: 1 hidden difference, 1 candidate, 1 not visible." in told(section.blocks)
     for name in hidden()["class"]:
@@ -28,6 +35,12 @@ def test_a_reason_is_printed_where_there_is_one():
     (table, *_) = [block for block in chapter(build(hidden=listed)).blocks if block.kind == "table"]
     assert table.columns[-1] == "why not more"
     assert table.rows[0][-1].text == "2 seeds, expected 3 or more"
+
+
+def test_a_reason_calls_metrics_by_their_names():
+    listed = hidden().assign(reason="auroc and average_precision undecided")
+    (table, *_) = [block for block in chapter(build(hidden=listed)).blocks if block.kind == "table"]
+    assert table.rows[0][-1].text == "AUROC and AP undecided"
 
 
 def test_without_a_cell_it_says_that_none_is_shown_not_that_none_exists():

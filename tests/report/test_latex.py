@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
+from page_content import build
+from undrawn import without_charts
+
+from tailscope.report import page_sections
 from tailscope.report.blocks import Cell, Notes, Paragraph, Section, Table, figure_cell
 from tailscope.report.latex import escaped, latex_table, latex_tables
 
@@ -42,3 +47,11 @@ def test_caption_and_label_stand_once():
 def test_every_table_of_the_page_has_a_file_named_by_its_number_and_section():
     section = Section("performance", "Performance", (Paragraph("no table"), a_table(3), a_table(4)))
     assert list(latex_tables([section])) == ["table-03-performance", "table-04-performance"]
+
+
+def test_every_sign_of_a_whole_page_is_one_that_latex_prints():
+    with without_charts():
+        text = "".join(latex_tables(page_sections(build())).values())
+    foreign = {sign for sign in text if ord(sign) > 0xFF}
+    assert not {f"{sign} {unicodedata.name(sign)}" for sign in foreign}
+    assert r"n$^-$/n$^+$" in text

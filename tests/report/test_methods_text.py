@@ -213,7 +213,7 @@ def test_a_mean_without_a_value_is_not_mentioned():
 
 def test_the_threshold_is_told_where_sensitivity_was_taken():
     estimates = content().estimates
-    sensitivity = estimates[estimates["metric"] == "ece"].assign(metric="sensitivity")
+    sensitivity = estimates[estimates["metric"] == "expected_calibration_error"].assign(metric="sensitivity")
     assert "threshold of sensitivity" in told(estimates=pd.concat([estimates, sensitivity]))
     assert "threshold of sensitivity" not in told()
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from page_content import CLASSES, EMPTY, build, gallery, twelve_arms
 from reading import section
-from undrawn import without_charts
+from undrawn import page_of, undrawn, without_charts
 
 from tailscope.core import InputError, generator
 from tailscope.report import (
@@ -24,6 +24,7 @@ from tailscope.report import (
     render,
     write_report,
 )
+from tailscope.report.performance import performance
 
 SECTIONS = (
     "found", "hidden", "data", "treatments", "performance", "calibration", "subgroups", "standing", "alignment",
@@ -32,8 +33,8 @@ SECTIONS = (
 
 
 @pytest.fixture(scope="module")
-def page():
-    return render(build())
+def page(drawn_sections):
+    return page_of(build(), drawn_sections)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def nothing():
 
 
 @pytest.fixture(scope="module")
-def undrawn():
+def blank():
     """What stands on the whole page, its charts left out."""
     with without_charts():
         return page_sections(build())
@@ -183,7 +184,7 @@ def test_what_is_missing_is_explained(nothing):
         "performance.subgroup_gaps",
     ],
 )
-def test_any_one_table_may_be_missing(field, undrawn):
+def test_any_one_table_may_be_missing(field, blank):
     """``field`` may be the part of a group, with a dot."""
     group, _, name = field.rpartition(".")
     content = build(gallery=())
@@ -191,7 +192,7 @@ def test_any_one_table_may_be_missing(field, undrawn):
     with without_charts():
         without = page_sections(dataclasses.replace(content, **missing))
     assert [each.name for each in without] == list(SECTIONS)
-    assert shown(without) < shown(undrawn)
+    assert shown(without) < shown(blank)
 
 
 def test_a_table_without_rows_is_the_same_as_none(nothing):
@@ -203,10 +204,10 @@ def test_a_table_without_rows_is_the_same_as_none(nothing):
     assert render(dataclasses.replace(EMPTY, **empty)) == nothing
 
 
-def test_twelve_arms_are_shown_like_three(undrawn):
+def test_twelve_arms_are_shown_like_three(blank):
     with without_charts():
         many = page_sections(twelve_arms())
-    assert shown(many, ("table", "figure")) == shown(undrawn, ("table", "figure"))
+    assert shown(many, ("table", "figure")) == shown(blank, ("table", "figure"))
 
 
 def test_names_from_the_data_are_escaped(page):
@@ -222,8 +223,7 @@ def test_the_page_stays_small(page):
     noise = generator(0, "noise").integers(0, 256, (700, 900), dtype=np.uint8)
     view = GalleryView("control", np.random.default_rng(0).random((14, 18)), 0.5, 0.1)
     case = GalleryCase("image-000", "mass", "head", noise, np.eye(700, 900, dtype=bool), (view,) * 4)
-    with without_charts():
-        cases = render(build(gallery=(case,) * 40))
+    cases = undrawn(build(gallery=(case,) * 40))
     assert len(cases) + len(page) < 8_000_000
 
 
@@ -271,9 +271,15 @@ def test_without_intervals_no_caption_speaks_of_them(page):
     tables = {name: without_intervals(getattr(content, name)) for name in names}
     probes = without_intervals(without_intervals(content.representation.probes, "probe_"), "head_")
     tables["representation"] = dataclasses.replace(content.representation, probes=probes)
-    tables |= {"statistics": StatisticsTables(), "performance": PerformanceTables()}
-    with without_charts():
-        bare = render(dataclasses.replace(content, **tables))
+    curves, groups, gaps = (
+        without_intervals(without_intervals(frame), "difference_")
+        for frame in (
+            content.performance.decision_curves, content.performance.subgroups, content.performance.subgroup_gaps
+        )
+    )  # fmt: skip
+    told = dataclasses.replace(content.performance, decision_curves=curves, subgroups=groups, subgroup_gaps=gaps)
+    tables |= {"statistics": StatisticsTables(), "performance": told}
+    bare = undrawn(dataclasses.replace(content, **tables))
     spoken = [text for tag in ("caption", "figcaption") for text in texts(bare, tag)]
     assert not [text for text in spoken if "95 % interval" in text]
     assert any("the values of the one seed, without intervals" in text for text in spoken)
@@ -284,8 +290,7 @@ def test_a_group_without_a_class_is_in_no_table_and_no_legend(page):
     frame = build().estimates
     empty = frame[frame["class"] == "tail"].assign(**{"class": "medium", "value": np.nan, "lo": np.nan, "hi": np.nan})
     content = build(gallery=(), class_table=classes, estimates=pd.concat([frame, empty]))
-    with without_charts():
-        assert "medium (average)" not in render(content)
+    assert "medium (average)" not in undrawn(content)
     assert ">medium</text>" in section(page, "data")
     assert ">medium</text>" not in str(chapters.data(content).blocks[0].picture)
 
@@ -293,10 +298,10 @@ def test_a_group_without_a_class_is_in_no_table_and_no_legend(page):
 def test_a_group_with_a_class_that_cannot_be_estimated_keeps_its_row():
     frame = build().estimates
     unknown = frame[frame["class"] == "tail"].assign(value=np.nan, lo=np.nan, hi=np.nan, reason="no estimable class")
-    with without_charts():
-        page = render(build(gallery=(), estimates=pd.concat([frame[frame["class"] != "tail"], unknown])))
-    assert "tail (average)" in section(page, "performance")
-    assert "no estimable class" in section(page, "performance")
+    content = build(gallery=(), estimates=pd.concat([frame[frame["class"] != "tail"], unknown]))
+    chapter = undrawn(content, performance)
+    assert "tail (average)" in chapter
+    assert "no estimable class" in chapter
 
 
 def test_headings_never_skip_a_level(page):

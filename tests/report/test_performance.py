@@ -2,19 +2,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from page_content import ARMS, TWELVE, build, ensembles, estimates, twelve_arms
-from reading import section, table, tables, words
+from reading import table, tables, words
+from undrawn import undrawn
 
-from tailscope.report import render
-
-
-def performance(**changes):
-    return section(render(build(gallery=(), **changes)), "performance")
+from tailscope.report.performance import performance as chapter
 
 
-def with_adjusted():
-    """Estimates in which prior_shift has calibration, as the experiment hands them over."""
-    frame = estimates()
-    mine = frame[(frame["arm"] == "control") & (frame["metric"] == "ece")].assign(arm="prior_shift", value=0.0123)
+def performance(content=None, **changes):
+    """The chapter as HTML; charts are drawn for the one test that looks at them."""
+    return undrawn(content or build(gallery=(), **changes), chapter)
+
+
+def with_adjusted(metric="specificity_at_half"):
+    """Estimates in which prior_shift has values at its own threshold, as the experiment hands them over."""
+    frame = estimates().replace({"metric": {"expected_calibration_error": metric}})
+    mine = frame[(frame["arm"] == "control") & (frame["metric"] == metric)].assign(arm="prior_shift", value=0.0123)
     gain = mine.assign(metric="ap_gain", value=0.777)
     return pd.concat([frame, mine, gain, gain.assign(arm="control", value=0.666)])
 
@@ -24,7 +26,7 @@ def shown():
     return performance(estimates=with_adjusted())
 
 
-def test_arms_that_only_adjust_logits_stand_in_the_tables_of_calibration(shown):
+def test_arms_that_only_adjust_logits_stand_in_the_tables_at_their_own_threshold(shown):
     with_it = [rows for rows in tables(shown) if "prior_shift" in rows[0]]
     assert len(with_it) == 1
     column = with_it[0][0].index("prior_shift")
@@ -37,14 +39,13 @@ def test_arms_that_only_adjust_logits_are_not_in_the_tables_of_ranking(shown):
     assert "0.777" not in shown
 
 
-def test_the_table_of_calibration_is_open_where_an_arm_is_judged_by_it(shown):
-    assert "<details open><summary>Expected calibration error</summary>" in shown
-    assert "<details><summary>Expected calibration error</summary>" in performance(calibrated_only=())
+def test_calibration_stands_in_its_own_chapter_alone():
+    assert "calibration error" not in performance(estimates=estimates())
 
 
 @pytest.mark.parametrize("metric", ["sensitivity_at_half", "specificity_at_half"])
 def test_the_tables_at_one_half_are_open_where_an_arm_moves_thresholds(metric):
-    frame = with_adjusted().replace({"metric": {"ece": metric}})
+    frame = with_adjusted(metric)
     title = f"{metric.split('_')[0].capitalize()} at one half"
     assert f"<details open><summary>{title}</summary>" in performance(estimates=frame)
     assert f"<details><summary>{title}</summary>" in performance(estimates=frame, calibrated_only=())
@@ -56,7 +57,7 @@ def test_the_tables_at_one_half_are_open_where_an_arm_moves_thresholds(metric):
      ("specificity_at_half", "own threshold")],
 )  # fmt: skip
 def test_every_threshold_is_said(metric, said):
-    assert said in words(performance(estimates=estimates().replace({"metric": {"ece": metric}})))
+    assert said in words(performance(estimates=with_adjusted(metric)))
 
 
 def test_an_average_over_classes_has_no_number_of_images(shown):
@@ -79,7 +80,7 @@ def test_without_an_audit_the_averages_have_no_column_for_it():
 
 
 def test_with_many_arms_the_averages_lead_and_the_classes_are_folded():
-    page = section(render(twelve_arms()), "performance")
+    page = performance(twelve_arms())
     assert "<details><summary>AUROC</summary>" in page
     assert len(table(page, "AUROC, macro")) == len(TWELVE)
     assert "narrow" in page
@@ -115,5 +116,6 @@ def test_without_ensembles_a_sentence_says_so():
 
 def test_an_arm_that_the_content_does_not_list_is_not_drawn():
     frame = pd.concat([estimates(), estimates(("stranger",))])
-    drawn = performance(estimates=frame)
-    assert "stranger" not in drawn[drawn.index('<svg role="img"') : drawn.index("</svg>")]
+    drawn, *_ = chapter(build(gallery=(), estimates=frame)).blocks
+    assert "control" in str(drawn.picture)
+    assert "stranger" not in str(drawn.picture)

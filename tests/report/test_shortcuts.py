@@ -1,13 +1,15 @@
 import pytest
 from page_content import ARMS, build, shortcuts
 from reading import section, table, words
+from undrawn import undrawn
 
-from tailscope.report import render
+from tailscope.report.chapters import summary
+from tailscope.report.shortcuts import shortcuts as chapter
 
 
 @pytest.fixture(scope="module")
 def page():
-    return render(build(gallery=()))
+    return undrawn(build(gallery=()), summary, chapter)
 
 
 def test_a_shortcut_is_named_with_class_confounder_and_arm(page):
@@ -21,7 +23,7 @@ def test_it_stands_in_the_first_chapter_as_well(page):
 
 def test_nothing_is_said_in_the_first_chapter_where_none_was_found():
     frame = shortcuts().assign(verdict="none found")
-    assert "shortcut" not in words(section(render(build(gallery=(), shortcuts=frame)), "found"))
+    assert "shortcut" not in words(undrawn(build(gallery=(), shortcuts=frame), summary))
 
 
 def test_shortcuts_stand_first_in_the_table(page):
@@ -40,5 +42,5 @@ def test_each_confounder_has_a_chart_and_removal_only_where_it_was_measured(page
 
 
 def test_without_confounders_the_chapter_says_why():
-    told = words(section(render(build(gallery=(), shortcuts=None)), "shortcuts"))
+    told = words(undrawn(build(gallery=(), shortcuts=None), chapter))
     assert "Not shown: no confounder was looked at" in told

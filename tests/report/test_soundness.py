@@ -1,13 +1,16 @@
 import pytest
 from page_content import build, hidden, soundness
 from reading import section, table, words
+from undrawn import undrawn
 
-from tailscope.report import render
+from tailscope.report.chapters import summary
+from tailscope.report.hidden import hidden as hidden_chapter
+from tailscope.report.soundness import soundness as chapter
 
 
 @pytest.fixture(scope="module")
 def page():
-    return render(build(gallery=()))
+    return undrawn(build(gallery=()))
 
 
 def test_a_method_that_fails_is_named_with_its_checks_in_both_chapters(page):
@@ -27,14 +30,14 @@ def test_every_check_of_every_arm_has_a_row(page):
 
 
 def test_unchecked_methods_are_said_to_be_unchecked():
-    assert "were not checked" in words(section(render(build(gallery=(), soundness=None)), "instrument"))
+    assert "were not checked" in words(undrawn(build(gallery=(), soundness=None), chapter))
 
 
 def test_cells_of_an_unsound_method_stand_in_a_table_of_their_own():
     frame = hidden().assign(kind="not counted")
-    shown = section(render(build(gallery=(), hidden=frame)), "hidden")
-    assert "failed a check of its soundness" in words(shown)
-    told = words(section(render(build(gallery=(), hidden=frame)), "found"))
+    content = build(gallery=(), hidden=frame)
+    assert "failed a check of its soundness" in words(undrawn(content, hidden_chapter))
+    told = words(undrawn(content, summary))
     assert "3 further differences are not counted, because the attribution method failed a check" in told
 
 

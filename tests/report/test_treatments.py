@@ -2,19 +2,28 @@ import re
 
 import pandas as pd
 import pytest
+from block_reading import picture
 from page_content import ARMS, EMPTY, audit, build, draws, findings, tuning
 from reading import section, table, words
+from undrawn import undrawn
 
-from tailscope.report import render
+from tailscope.report.chapters import summary
+from tailscope.report.performance import performance
+from tailscope.report.treatments import treatments as chapter
 
 
 def treatments(**changes):
-    return section(render(build(gallery=(), **changes)), "treatments")
+    return undrawn(build(gallery=(), **changes), chapter)
 
 
 @pytest.fixture(scope="module")
 def shown():
     return treatments()
+
+
+def gradient(**changes):
+    """The chart of the gradient's shares."""
+    return picture(chapter(build(gallery=(), draws=None, **changes)).blocks)
 
 
 def arm_rows(shown):
@@ -51,14 +60,14 @@ def test_the_effective_learning_rate_is_explained_with_what_adam_makes_of_it(sho
 
 
 def test_an_arm_that_failed_and_went_on_is_named_here_and_in_the_first_chapter(shown):
-    first = words(section(render(build(gallery=())), "found"))
+    first = words(undrawn(build(gallery=()), summary))
     assert "It went on because the configuration names it" in words(shown)
     assert f"{ARMS[1]} does not do what the name says: the audit failed" in first
 
 
 def test_nobody_is_accused_where_no_audit_failed():
     frame = audit().assign(verdict="ok")
-    page = render(build(gallery=(), audit=frame))
+    page = undrawn(build(gallery=(), audit=frame))
     assert "the audit failed" not in words(section(page, "found"))
     assert "Failed, and trained all the same" not in page
 
@@ -92,9 +101,8 @@ def test_failed_checks_come_before_warnings():
     assert shown.index("labels: failed") < shown.index("scale: warning")
 
 
-def test_the_gradient_has_a_panel_per_group_and_a_tick_for_control(shown):
-    drawn = shown[shown.index(". Share of the gradient by class group and arm") :]
-    drawn = drawn[: drawn.index("</svg>")]
+def test_the_gradient_has_a_panel_per_group_and_a_tick_for_control():
+    drawn = gradient()
     for group in ("head", "medium", "tail"):
         assert f"{group}: share of the gradient" in drawn
     assert drawn.count('fill="#111"') == 3 * 3 * 2  # groups, arms, moments
@@ -103,9 +111,9 @@ def test_the_gradient_has_a_panel_per_group_and_a_tick_for_control(shown):
 
 def test_a_group_without_classes_has_no_panel():
     frame = build().gradient_shares
-    shown = treatments(gradient_shares=frame[frame["group"] != "medium"])
-    assert "medium: share of the gradient" not in shown
-    assert "tail: share of the gradient" in shown
+    drawn = gradient(gradient_shares=frame[frame["group"] != "medium"])
+    assert "medium: share of the gradient" not in drawn
+    assert "tail: share of the gradient" in drawn
 
 
 def test_only_arms_that_draw_by_weight_are_in_the_table_of_draws(shown):
@@ -135,7 +143,10 @@ def test_no_figure_of_draws_is_drawn_where_no_arm_has_a_mark_in_it():
     shown = treatments(draws=frame)
     assert f"No figure: {ARMS[1]} draws no image of effusion, mass, <b>x</b> and hernia." in words(shown)
     assert "Share of each class among the images and among the draws" not in shown
-    assert "Share of each class among the images and among the draws" in treatments()
+
+
+def test_draws_are_drawn_where_an_arm_draws_by_weight(shown):
+    assert "Share of each class among the images and among the draws" in shown
 
 
 def test_a_class_that_the_weights_leave_out_and_nobody_counted_is_said_to_be_not_shown():
@@ -263,7 +274,7 @@ def test_an_arm_with_its_own_learning_rate_is_named():
 
 
 def test_an_empty_content_says_what_is_missing():
-    shown = words(section(render(EMPTY), "treatments"))
+    shown = words(undrawn(EMPTY, chapter))
     for part in ("no treatment audit", "no gradient", "no draws", "No arm was tuned"):
         assert part in shown
 
@@ -278,11 +289,11 @@ def test_arms_identical_by_construction_keep_their_place_in_the_table_of_differe
     frame = findings()
     same = frame["arm"] == ARMS[2]
     frame.loc[same, ["verdict", "reason"]] = ["identical by construction", "as control"]
-    page = render(build(gallery=(), findings=frame))
-    shown = section(page, "performance")
+    content = build(gallery=(), findings=frame)
+    shown = undrawn(content, performance)
     assert 'class="verdict identical" title="as control">identical by construction<sup>' in shown
     assert "no verdict." in words(shown)
-    found = words(section(page, "found"))
+    found = words(undrawn(content, summary))
     assert "have no verdict" not in found
     assert "focal γ=2 and prior_shift are not counted here" in found
     assert "Of 8 comparisons by class" in found  # two metrics, four classes, one arm that counts

@@ -28,6 +28,7 @@ from tailscope.experiment.plan import Run, planned_runs
 from tailscope.experiment.preparing import Prepared, class_table
 from tailscope.experiment.reading import public_yaml
 from tailscope.experiment.roles import Roles
+from tailscope.experiment.same_predictions import same_as_control
 from tailscope.experiment.soundness import soundness_values
 from tailscope.experiment.test_set import Grids, RunGrid
 from tailscope.experiment.trajectory import first_epochs, trajectory_table
@@ -55,6 +56,7 @@ def report_content(
         notes=prepared.notes,
         settings_yaml=public_yaml(config),
         identical={**roles.monotone, **roles.outside},
+        same_predictions=same_as_control(folder, grid),
         calibrated_only=tuple(roles.monotone),
         trained_with=trained_with(config, data.counts, roles.monotone),
         adjustment_notes=adjustment_notes(folder, config, grids.every),

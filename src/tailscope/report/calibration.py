@@ -13,7 +13,7 @@ from markupsafe import Markup
 from tailscope.report.blocks import Block, Cell, Figure, Listing, Notes, Table, figure_cell, not_shown, word
 from tailscope.report.class_panels import first_of_each_group, line_looks, paged, panels
 from tailscope.report.drawing import svg
-from tailscope.report.frames import ESTIMATE_COLUMNS, FINDING_COLUMNS, float_of, text_of
+from tailscope.report.frames import ESTIMATE_COLUMNS, FINDING_COLUMNS, float_of, has_intervals, text_of
 from tailscope.report.numbers import count, decimal, interval, signed
 from tailscope.report.page_order import PageOrder, Rows, class_cell, grouped
 
@@ -154,18 +154,15 @@ def _layers(order: PageOrder) -> list[Any]:
 
 
 def _values(cells: Cells, order: PageOrder) -> Table:
-    caption = (
-        f"Calibration per class and arm, mean over seeds. {_READING} Brackets are 95 % intervals over patients and "
-        "seeds; where there is none, nothing was resampled."
-    )
+    known = has_intervals(list(cells.values()))
+    brackets = " Brackets are 95 % intervals over patients and seeds; where there is none, nothing was resampled."
+    caption = f"Calibration per class and arm, mean over seeds. {_READING}{brackets if known else ''}"
     return _table(cells, order.arms, _value, caption, TITLE)
 
 
 def _changes(cells: Cells, order: PageOrder) -> Table:
-    caption = (
-        "Arm minus control on the same images and seeds, with 95 % intervals; exploratory, so without verdicts. "
-        f"{_READING}"
-    )
+    ends = ", with 95 % intervals" if has_intervals(list(cells.values())) else ""
+    caption = f"Arm minus control on the same images and seeds{ends}; exploratory, so without verdicts. {_READING}"
     return _table(cells, order.arms[1:], _change, caption, f"{TITLE}: difference from control")
 
 

@@ -26,10 +26,10 @@ from tailscope.report.frames import (
     rows_of,
     text_of,
 )
+from tailscope.report.identical import same_predictions
 from tailscope.report.numbers import decimal, listed
-from tailscope.report.page_order import PageOrder
 from tailscope.report.representation import representation_blocks
-from tailscope.report.selection import by_class, class_names, ensemble_names
+from tailscope.report.selection import by_class, class_names, ensemble_names, page_order
 from tailscope.report.shortcuts import found_shortcuts
 from tailscope.report.soundness import failed_methods
 from tailscope.report.trajectory import trajectory_blocks
@@ -47,7 +47,9 @@ def summary(content: ReportContent, false_alarms: pd.DataFrame | None = None) ->
         "“Undecided” is not “no difference”: it means that these data and seeds can show neither a difference nor its "
         f"absence. “Equivalent” means that the 90 % interval lies within ±{decimal(content.margin, 2)}."
     )
-    warnings = (*failed_audits(content), *failed_methods(content), *found_shortcuts(content))
+    warnings = (
+        *failed_audits(content), *same_predictions(content), *failed_methods(content), *found_shortcuts(content)
+    )  # fmt: skip
     blocks = (basis, *claims_of(content, false_alarms), reminder, *warnings, *_uncounted(content), *_apart(content))
     return Section("found", "What was found", blocks)
 
@@ -127,7 +129,7 @@ def units(content: ReportContent) -> Section:
         why = "no unit was compared with an annotation (no annotations, or the lens was not asked for)"
         blocks: tuple[Block, ...] = (not_shown(why), *([tables.layers(layers)] if layers else []))
         if content.trajectory is not None and len(content.trajectory):
-            order = PageOrder(class_names(content), content.arms)
+            order = page_order(content)
             blocks = (*blocks, *trajectory_blocks(content.trajectory, content.first_epochs, order))
         return Section("units", title, (*blocks, *difference_tables(content, {"dissection"}, ())))
     caption = (
@@ -147,7 +149,7 @@ def units(content: ReportContent) -> Section:
 
 def representation(content: ReportContent) -> Section:
     """Did the features change, or only the head?"""
-    order = PageOrder(class_names(content), content.arms)
+    order = page_order(content)
     blocks = representation_blocks(content.representation, order)
     differences = difference_tables(content, {"representation"}, ("probe_auroc",))
     return Section("representation", "Features or only the head?", (*blocks, *differences))

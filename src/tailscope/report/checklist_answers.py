@@ -139,7 +139,7 @@ def _metrics(content: ReportContent, _: Conducted) -> str:
 
 def _calibration(content: ReportContent, _: Conducted) -> str:
     metrics = set(map(text_of, filled(content.estimates, ESTIMATE_COLUMNS)["metric"]))
-    return "calibration by class and arm (Performance)" if metrics & {*CALIBRATION_METRICS} else ""
+    return "calibration by class and arm (Calibration and decisions)" if metrics & {*CALIBRATION_METRICS} else ""
 
 
 def _uncertainty(content: ReportContent, done: Conducted) -> str:
@@ -176,6 +176,11 @@ def _internal(content: ReportContent, _: Conducted) -> str:
 
 def _performance(content: ReportContent, done: Conducted) -> str:
     return "every class and arm with intervals (Performance)" if _metrics(content, done) else ""
+
+
+def _subgroups(content: ReportContent, _: Conducted) -> str:
+    columns = list(dict.fromkeys(map(text_of, filled(content.performance.subgroups, ("column",))["column"])))
+    return f"every arm by {joined(columns)}, with gaps (Subgroups of patients)" if columns else ""
 
 
 def _failures(content: ReportContent, _: Conducted) -> str:
@@ -218,6 +223,6 @@ _WRITERS: dict[str, Callable[[ReportContent, Conducted], str]] = {
     "software": _software, "initial": _initial, "training": _training, "tuning": _tuning, "selection": _selection,
     "ensembles": _ensembles, "metrics": _metrics, "calibration": _calibration, "uncertainty": _uncertainty,
     "robustness": _robustness, "explanation": _explanation, "internal": _internal, "performance": _performance,
-    "failures": _failures, "limits": _limits, "plan": _plan, "imbalance": _imbalance, "events": _events,
-    "configuration": _configuration, "output": _output,
+    "subgroups": _subgroups, "failures": _failures, "limits": _limits, "plan": _plan, "imbalance": _imbalance,
+    "events": _events, "configuration": _configuration, "output": _output,
 }  # fmt: skip

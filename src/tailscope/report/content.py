@@ -126,6 +126,7 @@ class ReportContent:
         identical: Arms that rank as control or as another arm by construction, with the reason.
         calibrated_only: Of these, arms that adjust the logits of another training and are judged by calibration only;
             their estimates stand beside those of ``arms``.
+        same_predictions: Arms whose runs predict exactly what control's do.
         trained_with: Arms that adjust logits after a training, with the name of the treatment they were trained with.
         adjustment_notes: Arms with what is to be known of the adjustment of their logits, one sentence each.
         ensembles: metric, class, group, arm, value, lo, hi, difference, difference_lo, difference_hi; control's
@@ -180,6 +181,7 @@ class ReportContent:
     balance: pd.DataFrame | None = None
     identical: Mapping[str, str] = field(default_factory=dict)
     calibrated_only: tuple[str, ...] = ()
+    same_predictions: tuple[str, ...] = ()
     trained_with: Mapping[str, str] = field(default_factory=dict)
     adjustment_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ensembles: pd.DataFrame | None = None

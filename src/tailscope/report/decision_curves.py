@@ -85,18 +85,19 @@ def _curves(rows: Rows, order: PageOrder) -> Figure:
         found = [mark for name in names for mark in _marks([row for row in rows if row["class"] == name])]
         return svg(panels(_layers(order), found, names).resolve_scale(y="independent"), _LABEL)
 
+    ends = "; their intervals stand in the table" if has_intervals(rows) else ""
     return Figure(
         f"Decision curves: net benefit (up) against the probability above which one acts (across). {_WHAT}The thick "
         "grey line is treating all, the dashed line treating none: a model helps where its line lies above both. The "
-        "top of a panel is the prevalence, which a perfect model would reach. Lines are means over seeds; their "
-        f"intervals stand in the table. The rarest classes stand open. {_CAUTION}",
+        "top of a panel is the prevalence, which a perfect model would reach. Lines are means over seeds"
+        f"{ends}. The rarest classes stand open. {_CAUTION}",
         paged(rows, names_in(rows, "class")[-ACROSS:], drawn),
     )
 
 
 def _layers(order: PageOrder) -> list[Any]:
     colour, dashes = line_looks(order)
-    style: dict[str, Any] = {"format": "~g", "labelFontSize": 10}
+    style: dict[str, Any] = {"format": "~r", "labelFontSize": 10}
     x = alt.X("threshold:Q", title="threshold", axis=alt.Axis(tickCount=3, **style))
     scale, axis = alt.Scale(nice=False, zero=False), alt.Axis(tickCount=5, **style)
     base = alt.Chart().encode(x=x, y=alt.Y("y:Q", title="net benefit per 100", scale=scale, axis=axis))
@@ -184,9 +185,10 @@ def _table(rows: Rows) -> Table:
         for key, mine in grouped(rows, "class", "arm").items()
     )
     heads = [f"{name} at {setting(mark)}" for mark in thresholds for name in ("treat all", "net benefit", "Δ control")]
+    brackets = "Brackets are 95 % intervals over patients and seeds; the" if has_intervals(rows) else "The"
     return Table(
         f"Net benefit per class and arm at some thresholds, mean over seeds, and the arm minus control. {_WHAT}"
-        "Brackets are 95 % intervals over patients and seeds; the differences are exploratory, without verdicts.",
+        f"{brackets} differences are exploratory, without verdicts.",
         ("class", "arm", *heads),
         lines,
         title=TITLE,

@@ -124,4 +124,4 @@ def ranked(frame: pd.DataFrame, column: str, order: tuple[str, ...]) -> pd.DataF
     """Rows sorted by the place of ``column`` in ``order``, unknown values last, otherwise as they came."""
     place = {name: number for number, name in enumerate(order)}
     key = [place.get(text_of(value), len(place)) for value in frame[column]]
-    return frame.assign(_place=key).sort_values("_place", kind="stable").drop(columns="_place")
+    return frame.iloc[sorted(range(len(key)), key=key.__getitem__)]

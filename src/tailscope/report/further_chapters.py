@@ -8,8 +8,7 @@ from tailscope.report.content import ReportContent
 from tailscope.report.cross_checks import cross_check_blocks
 from tailscope.report.decision_curves import decision_blocks
 from tailscope.report.frames import rows_of
-from tailscope.report.page_order import PageOrder
-from tailscope.report.selection import class_names
+from tailscope.report.selection import page_order
 from tailscope.report.standing import standing_blocks
 from tailscope.report.subgroups import subgroup_blocks
 
@@ -21,7 +20,7 @@ def calibration(content: ReportContent) -> Section:
     """
     tables = content.performance
     extra = tuple(arm for arm in content.calibrated_only if arm not in content.arms)
-    order = PageOrder(class_names(content), (*content.arms, *extra))
+    order = page_order(content, (*content.arms, *extra))
     curves = calibration_blocks(tables.calibration_curves, content.estimates, content.findings, order)
     left = [] if tables.uncorrected is None else rows_of(tables.uncorrected)
     notes = tuple(f"{row['arm']} is not corrected: {row['reason']}." for row in left)
@@ -32,7 +31,7 @@ def calibration(content: ReportContent) -> Section:
 
 def subgroups(content: ReportContent) -> Section:
     """Does an arm fail some of the patients?"""
-    order = PageOrder(class_names(content), content.arms)
+    order = page_order(content)
     blocks = subgroup_blocks(content.performance.subgroups, content.performance.subgroup_gaps, order)
     return Section("subgroups", "Subgroups of patients", blocks)
 
@@ -40,7 +39,7 @@ def subgroups(content: ReportContent) -> Section:
 def standing(content: ReportContent) -> Section:
     """How the treatments stand among each other, what could have been found, and the findings by other methods."""
     tables = content.statistics
-    order = PageOrder(class_names(content), tuple(arm for arm in content.arms if arm not in content.identical))
+    order = page_order(content, tuple(arm for arm in content.arms if arm not in content.identical))
     blocks = standing_blocks(tables.ranks, tables.trends, tables.precision, order)
     checks = cross_check_blocks(tables.cross_checks, order)
     return Section("standing", "How the treatments stand", (*blocks, *checks))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pandas as pd
@@ -19,7 +20,7 @@ from tailscope.report.hidden_claims import CANDIDATE, HIDDEN, NOT_COUNTED, NOT_V
 from tailscope.report.numbers import decimal, plural
 from tailscope.report.selection import class_names
 from tailscope.report.summary import verdict_kind, why_not_compared
-from tailscope.report.words import metric_name
+from tailscope.report.words import PERFORMANCE_METRICS, metric_name
 
 Rows = list[dict[str, Any]]
 
@@ -33,6 +34,10 @@ _CAPTIONS = {
     NOT_COUNTED: "Not counted: the lens differs, but the attribution method failed a check of its soundness (see Is "
     "the instrument sound?).",
 }
+_JOINT = (
+    "p is that of the whole pattern, the largest of its three: AUROC is equivalent, AP is equivalent, and the lens "
+    "differs by more than its margin."
+)
 
 
 def hidden(content: ReportContent, false_alarms: pd.DataFrame | None = None) -> Section:
@@ -98,11 +103,19 @@ def _panels(found: Compared) -> list[tuple[str, Rows]]:
 
 def _table(kind: str, rows: Rows) -> Table:
     plural_s = "s" if len(rows) > 1 and kind in (HIDDEN, CANDIDATE) else ""
-    table = tables.hidden(f"{kind.capitalize()}{plural_s}", _CAPTIONS[kind], rows)
+    table = tables.hidden(f"{kind.capitalize()}{plural_s}", f"{_CAPTIONS[kind]} {_JOINT}", rows)
     if any(text_of(row["reason"]) for row in rows):
-        cells = tuple((*line, Cell(text_of(row["reason"]))) for line, row in zip(table.rows, rows, strict=True))
+        cells = tuple((*line, Cell(_why(row))) for line, row in zip(table.rows, rows, strict=True))
         table = Table(table.caption, (*table.columns, "why not more"), cells, title=table.title)
     return linked(table, [hidden_anchor(*cell_of(row)) for row in rows])
+
+
+def _why(row: dict[str, Any]) -> str:
+    """The reason of a kind, with metrics by their names."""
+    reason = text_of(row["reason"])
+    for metric in PERFORMANCE_METRICS:
+        reason = re.sub(rf"\b{metric}\b", metric_name(metric), reason)
+    return reason
 
 
 def _why_nothing(content: ReportContent, found: Compared) -> str:

@@ -1,4 +1,4 @@
-"""Arms that rank as another treatment by construction: why, how they are judged, and what their adjustment noted."""
+"""Arms that rank or predict as another: why, how they are judged, and what their adjustment noted."""
 
 from __future__ import annotations
 
@@ -19,6 +19,20 @@ def identical_blocks(content: ReportContent, audits: tuple[ArmAudit, ...]) -> tu
         Listing(items, "bullets", "Identical by construction", notes),
         Paragraph(_meaning(content)),
         *_other_notes(content),
+    )
+
+
+def same_predictions(content: ReportContent) -> tuple[Block, ...]:
+    """A line for the first chapter, if the runs of an arm predict exactly what control's do."""
+    names = content.same_predictions
+    if not names:
+        return ()
+    verb, setting = ("predicts", "its setting changes") if len(names) == 1 else ("predict", "their settings change")
+    return (
+        Paragraph(
+            f"{listed(list(names), limit=len(names))} {verb} exactly what {content.arms[0]} predicts, on every image and in "
+            f"every seed: {setting} nothing here. What stays undecided of it is the noise of training alone."
+        ),
     )
 
 

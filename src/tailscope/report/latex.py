@@ -11,7 +11,9 @@ _SIGNS = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "−": "$-$", "–": "--", "±": r"$\pm$", "×": r"$\times$",
     "≤": r"$\le$", "≥": r"$\ge$", "“": "``", "”": "''", "’": "'", "Δ": r"$\Delta$", "π": r"$\pi$", "φ": r"$\varphi$",
     "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "τ": r"$\tau$", "√": r"$\surd$", "·": r"$\cdot$",
-    "→": r"$\to$", "…": r"\dots{}", "²": r"$^2$", "☐": r"$\square$", "✓": r"\checkmark{}",
+    "→": r"$\to$", "…": r"\dots{}", "²": r"$^2$", "☐": r"$\square$", "✓": r"\checkmark{}", "⁺": "$^+$", "⁻": "$^-$",
+    "₁": "$_1$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "½": r"$\frac{1}{2}$", "ε": r"$\varepsilon$",
+    "κ": r"$\kappa$", "λ": r"$\lambda$", "σ": r"$\sigma$", "∞": r"$\infty$", "‖": r"$\Vert$", "—": "---", "‘": "`",
 }  # fmt: skip
 
 

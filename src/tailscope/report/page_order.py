@@ -21,10 +21,12 @@ class PageOrder:
     Args:
         classes: From head to tail.
         arms: Control first.
+        averages: Those that are shown; a group that has no class has none.
     """
 
     classes: tuple[str, ...]
     arms: tuple[str, ...]
+    averages: tuple[str, ...] = AGGREGATES
 
     def rows(self, frame: pd.DataFrame | None, columns: tuple[str, ...]) -> Rows:
         """The rows of a table: averages, then classes, then other concepts; within each by arm.
@@ -36,11 +38,15 @@ class PageOrder:
             >>> frame = pd.DataFrame({"class": ["tube", "lead"] * 2, "arm": ["control"] * 2 + ["focal"] * 2})
             >>> [row["class"] for row in PageOrder((), ("control", "focal")).rows(frame, ("class", "arm"))]
             ['tube', 'tube', 'lead', 'lead']
+            >>> frame = pd.DataFrame({"class": ["mass", "tail", "macro"]})
+            >>> [row["class"] for row in PageOrder(("mass",), (), averages=("macro",)).rows(frame, ("class",))]
+            ['macro', 'mass']
         """
         table = filled(frame, columns)
         if "arm" in columns:
             table = ranked(table, "arm", self.arms)
         if "class" in columns:
+            table = table[~table["class"].isin(set(AGGREGATES) - set(self.averages))]
             others = tuple(text_of(name) for name in table["class"].unique())
             table = ranked(table, "class", tuple(dict.fromkeys((*AGGREGATES, *self.classes, *others))))
         return rows_of(table)

@@ -1,4 +1,4 @@
-"""The chapter on performance: how well the arms rank and calibrate, alone and as ensembles."""
+"""The chapter on performance: how well the arms rank and decide, alone and as ensembles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from tailscope.report.numbers import listed
 from tailscope.report.selection import by_class, class_names, metrics_of, present
 from tailscope.report.words import (
     AT_HALF_METRICS,
-    CALIBRATION_METRICS,
     CORRECTED_METRICS,
     DECISION_METRICS,
     PERFORMANCE_METRICS,
@@ -26,12 +25,12 @@ from tailscope.report.words import (
 
 Rows = list[dict[str, Any]]
 
-_APART = (*CORRECTED_METRICS, *DECISION_METRICS)  # they stand in the chapter on calibration and decisions
+_APART = (*CALIBRATED_METRICS, *CORRECTED_METRICS, *DECISION_METRICS)  # in the chapter on calibration and decisions
 _MANY = 6  # arms; beyond them the table of averages leads, and those by class start folded
 
 
 def performance(content: ReportContent) -> Section:
-    """How well the arms rank and calibrate, and how they differ from control."""
+    """How well the arms rank and decide, and how they differ from control."""
     title = "Performance"
     rows = [
         row
@@ -48,8 +47,7 @@ def performance(content: ReportContent) -> Section:
         _estimates(content, metric, [row for row in rows if row["metric"] == metric])
         for metric in metrics_of(rows, first=PERFORMANCE_METRICS)
     ]
-    elsewhere = (*_APART, *CALIBRATED_METRICS)
-    differences = difference_tables(content, {"performance"}, main, without=elsewhere)
+    differences = difference_tables(content, {"performance"}, main, without=_APART)
     return Section("performance", title, (*blocks, *differences, *_ensembles(content)))
 
 
@@ -79,7 +77,7 @@ def _estimates(content: ReportContent, metric: str, rows: Rows) -> Block:
     """One metric; where it is no ranking, with the arms that only adjust logits."""
     extra = () if metric in RANKING_METRICS else _adjusted(content, rows)
     is_main = metric in PERFORMANCE_METRICS and len(content.arms) <= _MANY
-    is_open = is_main or (bool(extra) and metric in (*CALIBRATION_METRICS, *AT_HALF_METRICS))
+    is_open = is_main or (bool(extra) and metric in AT_HALF_METRICS)
     remark = f" {listed(list(extra), limit=len(extra))}: judged by such tables only, as identical by construction."
     return tables.estimates(
         metric, rows, class_names(content), (*content.arms, *extra), is_open=is_open, remark=remark if extra else ""

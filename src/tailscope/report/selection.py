@@ -18,6 +18,7 @@ from tailscope.report.frames import (
     rows_of,
     text_of,
 )
+from tailscope.report.page_order import PageOrder
 
 Rows = list[dict[str, Any]]
 
@@ -31,14 +32,19 @@ def by_class(content: ReportContent, frame: pd.DataFrame | None, columns: tuple[
     if "arm" in columns:
         table = ranked(table, "arm", content.arms)
     rows = rows_of(ranked(table, "class", (*AGGREGATES, *class_names(content))))
-    empty = _groups_without_class(content)
+    empty = set(AGGREGATES) - set(_averages(content))
     return [row for row in rows if text_of(row["class"]) not in empty]
 
 
-def _groups_without_class(content: ReportContent) -> set[str]:
-    """The groups that no class belongs to; none where the classes are not known."""
+def page_order(content: ReportContent, arms: tuple[str, ...] | None = None) -> PageOrder:
+    """The order of classes, averages and arms on the page; of ``arms`` instead of the content's, where given."""
+    return PageOrder(class_names(content), content.arms if arms is None else arms, _averages(content))
+
+
+def _averages(content: ReportContent) -> tuple[str, ...]:
+    """The averages of all classes and of every group that has one; all where the classes are not known."""
     known = set(map(text_of, filled(content.class_table, CLASS_COLUMNS)["group"])) & set(GROUPS)
-    return set(GROUPS) - known if known else set()
+    return tuple(name for name in AGGREGATES if not known or name not in GROUPS or name in known)
 
 
 def class_names(content: ReportContent) -> tuple[str, ...]:

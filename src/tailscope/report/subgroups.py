@@ -160,8 +160,9 @@ def _table(column: str, rows: Rows, gaps: Rows) -> Table:
                 *(figure_cell(count(mine[0][name]), mine[0][name]) for name in ("n", "patients", "positives")),
             )
         )
+    brackets = "; brackets are 95 % intervals over patients and seeds" if has_intervals(rows) else ""
     return Table(
-        f"Subgroups by {column}, mean over seeds; brackets are 95 % intervals over patients and seeds. {_POINT} AP "
+        f"Subgroups by {column}, mean over seeds{brackets}. {_POINT} AP "
         "rises with the prevalence of a subgroup, so it is compared between arms and not between subgroups. Δ is the "
         "arm minus control inside the subgroup, Δ gap the same of the gap. Positives are patients with a positive "
         "image; an average is over the classes that are ranked in the subgroup (20 patients with either label) and "

@@ -8,15 +8,14 @@ from tailscope.report.concept_changes import change_blocks
 from tailscope.report.content import ReportContent
 from tailscope.report.detectors import detector_blocks
 from tailscope.report.fraction_curves import curve_blocks
-from tailscope.report.page_order import PageOrder
-from tailscope.report.selection import class_names
+from tailscope.report.selection import page_order
 from tailscope.report.trajectory import trajectory_blocks
 from tailscope.report.unit_cards import card_blocks
 
 
 def unit_details(content: ReportContent) -> tuple[Block, ...]:
     """Which units detect what, whether that hangs on the fraction, whether the classes depend on them, who they are."""
-    order = PageOrder(class_names(content), content.arms)
+    order = page_order(content)
     return (
         *detector_blocks(content.detectors, content.unit_layers, order),
         *curve_blocks(content.curve, order),
