@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import numpy as np
+from PIL import Image
 
 from tailscope.data import DataSettings, inspect_dataset
 from tailscope.sources import CsvTables
@@ -70,3 +71,16 @@ def test_progress_counts_every_image(csv_folder):
 def test_a_class_without_positives_makes_the_imbalance_unknown(csv_folder):
     folder = csv_folder(labels="image,mass,edema\n00.png,1,0\n01.png,0,0\n")
     assert np.isnan(inspect_dataset(CsvTables()(folder)).imbalance)
+
+
+def test_a_picture_that_was_saved_again_for_another_patient_is_named(csv_folder):
+    folder = csv_folder()
+    pixels = np.random.default_rng(5).integers(0, 256, (90, 80), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "images/10.png")
+    Image.fromarray(pixels).save(folder / "images/30.jpg", quality=80)
+    labels = (folder / "labels.csv").read_text().replace("30.png", "30.jpg")
+    (folder / "labels.csv").write_text(labels)
+    found = inspect_dataset(CsvTables(patient_column="patient")(folder))
+    assert len(found.near_duplicates) == 1
+    assert found.near_duplicates[0].startswith("10.png and 30.jpg, likeness 0.9")
+    assert found.duplicates == ()

@@ -66,6 +66,7 @@ def _print(found: Inspection, console: Console) -> None:
             _section(console, title, table.head(_SHOWN), "")
     _list(console, "Unreadable images", found.unreadable)
     _list(console, "Identical images", tuple(", ".join(group) for group in found.duplicates))
+    _list(console, "Images of different patients that look alike", found.near_duplicates)
     _list(console, "Leakage between published splits", found.leakage)
     for note in found.notes:
         console.print(f"note: {note}", markup=False, highlight=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,19 +9,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tailscope.core.errors import DataError
 from tailscope.core.grouping import class_groups, group_note
 from tailscope.core.records import SPLITS, STATES, ClassCounts, Dataset
 from tailscope.data.cache import Progress
 from tailscope.data.derived_classes import derived_dataset
 from tailscope.data.leakage import duplicates, leakage_problems
+from tailscope.data.looking_over import LookedOver, look_over
+from tailscope.data.near_duplicates import near_duplicates
 from tailscope.data.preparation import content_digests, patient_clusters
 from tailscope.data.settings import DataSettings
 from tailscope.data.states import state_matrix
 from tailscope.data.validation import check_dataset
 from tailscope.data.views import view_labels
-
-_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,8 @@ class Inspection:
         splits: One row per published split: split, images, patients. Empty without one.
         unreadable: What is wrong with each image that cannot be read. Empty without decoding.
         duplicates: Groups of images with the same content.
+        near_duplicates: Pairs of images of different patients that look like one and differ in content, most alike
+            first. Empty without decoding.
         leakage: Patients and contents that stand in two published splits.
         notes: What the source recognised, and what the settings' policies did.
     """
@@ -64,6 +63,7 @@ class Inspection:
     splits: pd.DataFrame
     unreadable: tuple[str, ...]
     duplicates: tuple[tuple[str, ...], ...]
+    near_duplicates: tuple[str, ...]
     leakage: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -82,7 +82,7 @@ def inspect_dataset(
         dataset: From a source.
         settings: Whose classes and label policies to count by; None for the defaults.
         cache_dir: Where file digests are remembered.
-        decode: Read every image, to find broken ones and the sizes.
+        decode: Read every image, to find broken ones, the sizes, and images that look alike.
         progress: Called with (images done, images in all) while decoding.
 
     Raises:
@@ -98,7 +98,7 @@ def inspect_dataset(
     groups = class_groups(counts.prevalences)
     groups_by = "tertiles" if group_note(counts.prevalences) else "prevalence"
     content = content_digests(dataset, cache_dir)
-    sizes, unreadable = _decode_all(dataset, progress) if decode else (_size_table([]), ())
+    looked = look_over(dataset, progress) if decode else LookedOver.nothing()
     return Inspection(
         name=dataset.name,
         images=len(image_ids),
@@ -109,11 +109,12 @@ def inspect_dataset(
         imbalance=_imbalance(counts),
         groups_by=groups_by,
         annotations=_annotation_counts(view.annotations, view.classes, view.targets, image_ids),
-        sizes=sizes,
+        sizes=looked.sizes,
         views=_tally(dataset.images["view"], "view"),
         splits=_split_table(dataset.images["split"], patients),
-        unreadable=unreadable,
+        unreadable=looked.unreadable,
         duplicates=tuple(duplicates(image_ids, content)),
+        near_duplicates=_near_duplicates(looked, image_ids, patients, content),
         leakage=tuple(_published_leakage(dataset.images["split"], image_ids, patients, content)),
         notes=(*dataset.notes, *view.notes),
     )
@@ -181,31 +182,14 @@ def _published_leakage(
     return leakage_problems(image_ids[given], patients[given], np.array(content)[given].tolist(), split)
 
 
-def _decode_all(dataset: Dataset, progress: Progress | None) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    shapes, problems = [], []
-    for done, result in enumerate(_shapes(dataset), 1):
-        if isinstance(result, str):
-            problems.append(result)
-        else:
-            shapes.append(result)
-        if progress:
-            progress(done, len(dataset.images))
-    return _size_table(shapes), tuple(problems)
-
-
-def _shapes(dataset: Dataset) -> Iterator[tuple[int, int, int] | str]:
-    def one(row: int) -> tuple[int, int, int] | str:
-        try:
-            shape = dataset.read_pixels(row).shape
-        except DataError as error:
-            return str(error)
-        return shape[0], shape[1], 1 if len(shape) == 2 else shape[2]
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        yield from pool.map(one, range(len(dataset.images)))
-
-
-def _size_table(shapes: list[tuple[int, int, int]]) -> pd.DataFrame:
-    columns = ["height", "width", "channels"]
-    table = pd.DataFrame(shapes, columns=columns)
-    return table.groupby(columns).size().rename("images").reset_index()
+def _near_duplicates(
+    looked: LookedOver, image_ids: NDArray[np.str_], patients: NDArray[np.str_], content: list[str]
+) -> tuple[str, ...]:
+    """Pairs of images of different patients that look like one and are not byte for byte the same."""
+    rows = looked.rows
+    _, patient = np.unique(patients[rows], return_inverse=True)
+    return tuple(
+        f"{image_ids[rows[pair.first]]} and {image_ids[rows[pair.second]]}, likeness {pair.likeness:.3f}"
+        for pair in near_duplicates(looked.thumbnails, patient)
+        if content[rows[pair.first]] != content[rows[pair.second]]
+    )

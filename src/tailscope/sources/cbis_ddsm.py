@@ -34,8 +34,8 @@ class CbisDdsm:
 
     Expects ``{mass,calc}_case_description_{train,test}_set.csv`` in the root or a folder below it, and the images
     (DICOM or converted) below folders of the published names (``Mass-Training_P_00001_LEFT_CC``) or of the series. A
-    mammogram is malignant if any of its abnormalities is. A set of masses does not say that there is no calcification: the other
-    kind is unmentioned. The woman is the patient, in both sets; the published split is kept.
+    mammogram is malignant if any of its abnormalities is. A set of masses does not say that there is no calcification:
+    the other kind is unmentioned. The woman is the patient, in both sets; the published split is kept.
 
     Args:
         masks: Read the masks, each from its folder, in which crop and mask may have changed names; they are large:

@@ -1,0 +1,80 @@
+"""Every image of a data set decoded once: its size, a thumbnail, and what cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tailscope.core.errors import DataError
+from tailscope.core.records import Dataset
+from tailscope.data.cache import Progress
+from tailscope.data.near_duplicates import SIDE, Thumbnails, thumbnail
+
+_THREADS = 2
+_COLUMNS = ["height", "width", "channels"]
+
+
+@dataclass(frozen=True)
+class LookedOver:
+    """What decoding told.
+
+    Args:
+        sizes: height, width, channels, images.
+        unreadable: One sentence per image that cannot be read.
+        rows: (M,) rows of the images that can.
+        thumbnails: (M, 64, 64) uint8; 4 KB an image.
+    """
+
+    sizes: pd.DataFrame
+    unreadable: tuple[str, ...]
+    rows: NDArray[np.int64]
+    thumbnails: Thumbnails
+
+    @classmethod
+    def nothing(cls) -> LookedOver:
+        """Where nothing was decoded."""
+        return cls(_size_table([]), (), np.zeros(0, dtype=np.int64), np.zeros((0, SIDE, SIDE), dtype=np.uint8))
+
+
+def look_over(dataset: Dataset, progress: Progress | None = None) -> LookedOver:
+    """Decode every image; memory for the thumbnails and a few images.
+
+    Args:
+        dataset: From a source.
+        progress: Called with (images done, images in all).
+    """
+    count = len(dataset.images)
+    small = np.empty((count, SIDE, SIDE), dtype=np.uint8)
+    shapes, problems, rows = [], [], []
+    for row, result in enumerate(_each(dataset, small)):
+        if isinstance(result, str):
+            problems.append(result)
+        else:
+            shapes.append(result)
+            rows.append(row)
+        if progress:
+            progress(row + 1, count)
+    kept = small if len(rows) == count else small[rows]
+    return LookedOver(_size_table(shapes), tuple(problems), np.array(rows, dtype=np.int64), kept)
+
+
+def _each(dataset: Dataset, small: Thumbnails) -> Iterator[tuple[int, int, int] | str]:
+    def one(row: int) -> tuple[int, int, int] | str:
+        try:
+            pixels = dataset.read_pixels(row)
+        except DataError as error:
+            return str(error)
+        small[row] = thumbnail(pixels)
+        return pixels.shape[0], pixels.shape[1], 1 if pixels.ndim == 2 else pixels.shape[2]
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        yield from pool.map(one, range(len(dataset.images)))
+
+
+def _size_table(shapes: list[tuple[int, int, int]]) -> pd.DataFrame:
+    return pd.DataFrame(shapes, columns=_COLUMNS).groupby(_COLUMNS).size().rename("images").reset_index()
