@@ -99,7 +99,7 @@ def closed_classes(dataset: Dataset, hierarchy: ClassMap) -> Dataset:
 def _together(states: NDArray[np.int8]) -> NDArray[np.int8]:
     """(N,) what (N, M) states say together."""
     rank = np.argsort(_PRECEDENCE)
-    return _PRECEDENCE[rank[states].min(axis=1)].astype(np.int8)
+    return np.asarray(_PRECEDENCE[rank[states].min(axis=1)], dtype=np.int8)
 
 
 def _labels(dataset: Dataset, classes: tuple[str, ...], states: NDArray[np.int8]) -> pd.DataFrame:

@@ -102,7 +102,7 @@ def _ramp(values: Values, middle: float, width: float) -> Values:
 
 def _sigmoid(values: Values, centre: float, width: float) -> Values:
     exponent = (-4 * (values - centre) / width).clip(-700, 700)  # beyond it float64 overflows, and the share is 0 or 1
-    return 1 / (1 + np.exp(exponent))
+    return np.asarray(1 / (1 + np.exp(exponent)))
 
 
 _WINDOWS: dict[str, Callable[[Values, float, float], Values]] = {

@@ -27,10 +27,11 @@ def same_predictions(content: ReportContent) -> tuple[Block, ...]:
     names = content.same_predictions
     if not names:
         return ()
+    told = listed(list(names), limit=len(names))
     verb, setting = ("predicts", "its setting changes") if len(names) == 1 else ("predict", "their settings change")
     return (
         Paragraph(
-            f"{listed(list(names), limit=len(names))} {verb} exactly what {content.arms[0]} predicts, on every image and in "
+            f"{told} {verb} exactly what {content.arms[0]} predicts, on every image and in "
             f"every seed: {setting} nothing here. What stays undecided of it is the noise of training alone."
         ),
     )

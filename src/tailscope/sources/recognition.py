@@ -51,7 +51,7 @@ def recognised(root: Path) -> tuple[Recognised, ...]:
 
 
 def _asked(root: Path, *, formats: bool) -> tuple[Recognised, ...]:
-    found = []
+    found: list[Recognised] = []
     for name in DATASETS.names():
         source = DATASETS.find(name)
         if isinstance(source, Recognising) and source.is_format == formats:
