@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from tailscope.core.artifacts import digest
 from tailscope.core.records import ClassCounts, Dataset, ExperimentData
-from tailscope.data.assignment import assign_splits
+from tailscope.data.assignment import Assignment, assign_splits
 from tailscope.data.attributes import image_attributes
 from tailscope.data.cache import PixelCache, Progress, open_pixels
 from tailscope.data.derived_classes import derived_dataset
 from tailscope.data.files import FileContent
 from tailscope.data.leakage import check_leakage, duplicates, inseparable_groups
+from tailscope.data.lookalikes import cached_pairs, joined, require_apart
 from tailscope.data.masks import MaskDrawer
+from tailscope.data.near_duplicates import NearPair
 from tailscope.data.readers import MAJORITY, UNION, require_reader, shape_lines
 from tailscope.data.settings import DataSettings
 from tailscope.data.validation import check_dataset, some
@@ -42,7 +44,7 @@ def prepare(
     Raises:
         UnknownNameError: Nobody of the name in ``settings.readers`` drew.
         DataError: Tables, labels, annotations, classes or files are wrong; lists every problem.
-        LeakageError: One patient, or one image content, stands in two splits.
+        LeakageError: One patient, one image content, or images that look alike stand in two splits.
     """
     check_dataset(dataset)
     dataset = derived_dataset(dataset, settings)
@@ -54,10 +56,16 @@ def prepare(
     content = content_digests(dataset, cache_dir)
     groups = inseparable_groups(patients, content)
     assignment = assign_splits(dataset.images["split"], groups, view.targets, settings.split)
-    split = assignment.split
-    check_leakage(image_ids, patients, content, split)
-    ClassCounts.from_targets(view.classes, view.targets[split == "train"]).require_both()
+    check_leakage(image_ids, patients, content, assignment.split)
+    ClassCounts.from_targets(view.classes, view.targets[assignment.split == "train"]).require_both()
     cache = open_pixels(dataset.read_pixels, content, settings, cache_dir, progress)
+    is_read = bool(dataset.images["path"].notna().any())  # generated people are all different
+    alike = cached_pairs(cache, groups, cache_dir) if is_read else ()
+    if alike:
+        assignment = _together(dataset, settings, view, joined(groups, alike))
+        if settings.near_duplicates == "refuse":
+            require_apart(alike, assignment.split, image_ids)
+    split = assignment.split
     masks = _mask_drawer(dataset, view, cache, settings, image_ids)
     return ExperimentData(
         name=dataset.name,
@@ -76,6 +84,7 @@ def prepare(
             *dataset.notes,
             *view.notes,
             *assignment.notes,
+            *_alike_note(alike, split, image_ids),
             *_duplicate_note(image_ids, content, view),
             *_reader_note(masks, view, settings.readers),
             *_unused_note(masks, view),
@@ -84,6 +93,22 @@ def prepare(
         attributes=attributes,
         reader_masks=masks.by_reader,
     )
+
+
+def _together(dataset: Dataset, settings: DataSettings, view: LabelView, groups: NDArray[np.str_]) -> Assignment:
+    """The split once more, with images that look alike in one group; classes must still be learnable."""
+    assignment = assign_splits(dataset.images["split"], groups, view.targets, settings.split)
+    ClassCounts.from_targets(view.classes, view.targets[assignment.split == "train"]).require_both()
+    return assignment
+
+
+def _alike_note(alike: tuple[NearPair, ...], split: NDArray[np.str_], image_ids: NDArray[np.str_]) -> tuple[str, ...]:
+    if not alike:
+        return ()
+    apart = sum(split[pair.first] != split[pair.second] for pair in alike)
+    first = f"{image_ids[alike[0].first]} and {image_ids[alike[0].second]}, likeness {alike[0].likeness:.3f}"
+    where = f"{apart} of them in two splits" if apart else "each pair stays in one split"
+    return (f"{len(alike)} pairs of images of different groups look alike (most: {first}); {where}",)
 
 
 def patient_clusters(images: pd.DataFrame) -> NDArray[np.str_]:

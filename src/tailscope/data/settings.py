@@ -22,6 +22,7 @@ _CHOICES = {
     "channels": (None, 1, 3),
     "labels": ("multi_label", "binary"),
     "unmentioned": ("negative", "ignore"),
+    "near_duplicates": ("refuse", "report"),
 }
 
 
@@ -71,6 +72,8 @@ class DataSettings:
         uncertain: Targets of uncertain labels: ``zeros`` 0, ``ones`` 1, ``ignore`` NaN (masked everywhere); or one of
             these per class, where a class that is not named is ignored.
         unmentioned: Targets of unmentioned labels: ``negative`` 0, ``ignore`` NaN.
+        near_duplicates: What to do about images that look alike and that a published split separates: ``refuse``, or
+            ``report`` in the notes. Where the split is cut anew they stay together.
         split: How patients are dealt to the splits.
         readers: Whose shapes make the mask of an image and class: ``union`` of all readers; ``majority``, the pixels
             that more than half of those drew who drew this class on this image; or the name of one reader.
@@ -88,6 +91,7 @@ class DataSettings:
     class_map: ClassMap | None = None
     uncertain: Uncertain | Mapping[str, Uncertain] = "ignore"
     unmentioned: Unmentioned = "negative"
+    near_duplicates: Literal["refuse", "report"] = "refuse"
     split: SplitSettings = field(default_factory=SplitSettings)
     readers: str = "union"
 

@@ -81,6 +81,7 @@ class DataSection(Section):
     uncertain: Uncertain | dict[str, Uncertain] = "ignore"
     unmentioned: Literal["negative", "ignore"] = "negative"
     readers: str = "union"
+    near_duplicates: Literal["refuse", "report"] = "refuse"
     split: SplitSettings = Field(default_factory=SplitSettings)
 
     @model_validator(mode="after")
@@ -103,6 +104,7 @@ class DataSection(Section):
             uncertain=self.uncertain,
             unmentioned=self.unmentioned,
             readers=self.readers,
+            near_duplicates=self.near_duplicates,
             split=self.split,
         )
 

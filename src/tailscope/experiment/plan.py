@@ -14,7 +14,8 @@ from tailscope.experiment.config import ExperimentConfig, seed_again, slug
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.reading import dump_config
 
-_OPTIONAL_VIEWS = ("hierarchy", "class_map")  # not hashed where not asked for: folders from before stay valid
+# Views that came later, with what they are where nobody asks for them: not hashed then, so older folders stay valid.
+_LATER_VIEWS = {"hierarchy": None, "class_map": None, "near_duplicates": "refuse"}
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def identity(config: ExperimentConfig, data: ExperimentData) -> dict[str, Any]:
     """What all runs of one experiment folder share, and their hash covers."""
     content = dump_config(config)
     view = {key: value for key, value in content["data"].items() if key not in {"root", "cache"}}
-    view = {key: value for key, value in view.items() if not (key in _OPTIONAL_VIEWS and value is None)}
+    view = {key: value for key, value in view.items() if key not in _LATER_VIEWS or value != _LATER_VIEWS[key]}
     model = content["model"]
     if isinstance(model.get("path"), str):
         model = {**model, "path": digest(Path(model["path"]))}  # the weights count, not where they lie
