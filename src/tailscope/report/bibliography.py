@@ -32,6 +32,39 @@ _STUDIES = (
           "ECML PKDD", "10.1007/978-3-642-23808-6_10"),
 )  # fmt: skip
 
+_DATA_SETS = (
+    Reference("aldhabyani2020", "Al-Dhabyani W; Gomaa M; Khaled H; Fahmy A", 2020, "Dataset of breast ultrasound "
+              "images", "Data in Brief", "10.1016/j.dib.2019.104863"),
+    Reference("lee2017", "Lee RS; Gimenez F; Hoogi A; Miyake KK; Gorovoy M; Rubin DL", 2017, "A curated mammography "
+              "data set for use in computer-aided detection and diagnosis research", "Scientific Data",
+              "10.1038/sdata.2017.177"),
+    _arxiv("liu2020det", "Liu J; Lian J; Yu Y", 2020, "ChestX-Det10: chest X-ray dataset on detection of thoracic "
+           "abnormalities", "", "2006.10550"),
+    _arxiv("cohen2020", "Cohen JP; Morrison P; Dao L; et al.", 2020, "COVID-19 image data collection: prospective "
+           "predictions are the future", "", "2006.11988"),
+    Reference("tschandl2018", "Tschandl P; Rosendahl C; Kittler H", 2018, "The HAM10000 dataset, a large collection of "
+              "multi-source dermatoscopic images of common pigmented skin lesions", "Scientific Data",
+              "10.1038/sdata.2018.161"),
+    Reference("porwal2018", "Porwal P; Pachade S; Kamble R; et al.", 2018, "Indian diabetic retinopathy image dataset "
+              "(IDRiD): a database for diabetic retinopathy screening research", "Data", "10.3390/data3030025"),
+    Reference("yang2023", "Yang J; Shi R; Wei D; et al.", 2023, "MedMNIST v2: a large-scale lightweight benchmark for "
+              "2D and 3D biomedical image classification", "Scientific Data", "10.1038/s41597-022-01721-8"),
+    _arxiv("johnson2019", "Johnson AEW; Pollard TJ; Greenbaum NR; et al.", 2019, "MIMIC-CXR-JPG, a large publicly "
+           "available database of labeled chest radiographs", "", "1901.07042"),
+    Reference("bustos2020", "Bustos A; Pertusa A; Salinas JM; de la Iglesia-Vayá M", 2020, "PadChest: a large chest "
+              "x-ray image dataset with multi-label annotated reports", "Medical Image Analysis",
+              "10.1016/j.media.2020.101797"),
+    _arxiv("castro2024", "Castro DC; Bustos A; Bannur S; et al.", 2024, "PadChest-GR: a bilingual chest X-ray "
+           "dataset for grounded radiology report generation", "", "2411.05085"),
+    Reference("shih2019", "Shih G; Wu CC; Halabi SS; et al.", 2019, "Augmenting the National Institutes of Health "
+              "chest radiograph dataset with expert annotations of possible pneumonia", "Radiology: Artificial Intelligence",
+              "10.1148/ryai.2019180041"),
+    _talk("liu2020tb", "Liu Y; Wu YH; Ban Y; Wang H; Cheng MM", 2020, "Rethinking computer-aided tuberculosis "
+          "diagnosis", "CVPR"),
+    Reference("nguyen2022", "Nguyen HQ; Lam K; Le LT; et al.", 2022, "VinDr-CXR: an open dataset of chest X-rays with "
+              "radiologist's annotations", "Scientific Data", "10.1038/s41597-022-01498-w"),
+)  # fmt: skip
+
 _NETWORKS = (
     _talk("he2016", "He K; Zhang X; Ren S; Sun J", 2016, "Deep residual learning for image recognition", "CVPR",
           "10.1109/CVPR.2016.90"),
@@ -221,7 +254,7 @@ _GUIDELINES = (
 BIBLIOGRAPHY = {
     reference.key: reference
     for group in (
-        _STUDIES, _NETWORKS, _TREATMENTS, _ATTRIBUTIONS, _UNITS_AND_FEATURES, _STATISTICS, _GUIDELINES,
+        _STUDIES, _DATA_SETS, _NETWORKS, _TREATMENTS, _ATTRIBUTIONS, _UNITS_AND_FEATURES, _STATISTICS, _GUIDELINES,
     )
     for reference in group
 }  # fmt: skip

@@ -24,7 +24,9 @@ from tailscope.report.soundness import FAILS
 
 _USUAL_SIDE = 224  # pixels; the input of the published networks
 _FEW_SEEDS = 5
-_MINED = {"nih_chestxray14": "ChestX-ray14", "chexpert": "CheXpert"}
+_MINED = {
+    "nih_chestxray14": "ChestX-ray14", "chexpert": "CheXpert", "mimic_cxr_jpg": "MIMIC-CXR", "padchest": "PadChest",
+}  # fmt: skip
 _NAMED = 6
 _UNCERTAIN = re.compile(r"(\d+) uncertain labels became (\w+)(.*)")
 _COUNTED = {"zeros": "as negative", "ones": "as positive", "ignore": "as missing"}
