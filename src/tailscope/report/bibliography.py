@@ -57,8 +57,8 @@ _DATA_SETS = (
     _arxiv("castro2024", "Castro DC; Bustos A; Bannur S; et al.", 2024, "PadChest-GR: a bilingual chest X-ray "
            "dataset for grounded radiology report generation", "", "2411.05085"),
     Reference("shih2019", "Shih G; Wu CC; Halabi SS; et al.", 2019, "Augmenting the National Institutes of Health "
-              "chest radiograph dataset with expert annotations of possible pneumonia", "Radiology: Artificial Intelligence",
-              "10.1148/ryai.2019180041"),
+              "chest radiograph dataset with expert annotations of possible pneumonia",
+              "Radiology: Artificial Intelligence", "10.1148/ryai.2019180041"),
     _talk("liu2020tb", "Liu Y; Wu YH; Ban Y; Wang H; Cheng MM", 2020, "Rethinking computer-aided tuberculosis "
           "diagnosis", "CVPR"),
     Reference("nguyen2022", "Nguyen HQ; Lam K; Le LT; et al.", 2022, "VinDr-CXR: an open dataset of chest X-rays with "
