@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tailscope.core.errors import DataError
-from tailscope.data.dicom import decode_dicom, dicom_size, dicom_values, is_dicom
+from tailscope.data.dicom_mark import is_dicom
 
 DECODER_VERSION = 1  # part of every cache key: raise it when the same file would give other pixels
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
@@ -45,6 +45,8 @@ def decode(path: Path, *, grey: bool = False) -> NDArray[np.uint8]:
         DataError: The file is missing, unreadable, truncated or of floating-point kind.
     """
     if is_dicom(path):
+        from tailscope.data.dicom import decode_dicom  # pydicom takes half a second to load, so where it is needed
+
         pixels = _drop_equal_channels(decode_dicom(path))
         return np.asarray(Image.fromarray(pixels).convert("L")) if grey and pixels.ndim == 3 else pixels
     try:
@@ -74,6 +76,8 @@ def raw_values(path: Path) -> NDArray[np.int64]:
         DataError: The file is unreadable or coloured.
     """
     if is_dicom(path):
+        from tailscope.data.dicom import dicom_values  # late, as in `decode`
+
         return dicom_values(path)
     try:
         with Image.open(path) as image:
@@ -96,6 +100,8 @@ def raster_size(path: Path) -> tuple[int, int]:
         DataError: The header is unreadable.
     """
     if is_dicom(path):
+        from tailscope.data.dicom import dicom_size  # late, as in `decode`
+
         return dicom_size(path)
     try:
         with Image.open(path) as image:

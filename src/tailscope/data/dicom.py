@@ -24,8 +24,6 @@ from tailscope.core.errors import DataError
 from tailscope.data.dicom_display import eight_bit_table, whole_range
 from tailscope.data.dicom_warnings import MUTED
 
-DICOM_SUFFIXES = (".dcm", ".dicom")
-_MARK, _MARK_AT = b"DICM", 128
 _GREY, _COLOUR = ("MONOCHROME1", "MONOCHROME2"), ("RGB",)
 _PALETTE = "PALETTE COLOR"
 _MOST_BITS = 16
@@ -72,17 +70,6 @@ _BROKEN = (
     OverflowError,
     struct.error,
 )
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file is named as DICOM (.dcm, .dicom) or bears its mark; False where it cannot be opened."""
-    if path.suffix.lower() in DICOM_SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as stream:
-            return stream.read(_MARK_AT + len(_MARK))[_MARK_AT:] == _MARK
-    except OSError:
-        return False
 
 
 def decode_dicom(path: Path) -> NDArray[np.uint8]:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from tailscope.core.errors import DataError
 from tailscope.data.ages import parse_age
-from tailscope.data.dicom import DICOM_SUFFIXES, header_texts
+from tailscope.data.dicom import header_texts
+from tailscope.data.dicom_mark import DICOM_SUFFIXES
 from tailscope.data.validation import raise_problems, some
 
 _ELEMENTS = ("PatientAge", "PatientSex", "ViewPosition")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tailscope.core.artifacts import atomic_write, canonical_json, digest, read_json
 from tailscope.core.errors import DataError, InputError
 from tailscope.data.decoding import decode
-from tailscope.data.dicom import DICOM_SUFFIXES
+from tailscope.data.dicom_mark import DICOM_SUFFIXES
 from tailscope.data.validation import raise_problems
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", *DICOM_SUFFIXES)
