@@ -189,7 +189,7 @@ def _near_duplicates(
     rows = looked.rows
     _, patient = np.unique(patients[rows], return_inverse=True)
     return tuple(
-        f"{image_ids[rows[pair.first]]} and {image_ids[rows[pair.second]]}, likeness {pair.likeness:.3f}"
+        pair.told(image_ids[rows])
         for pair in near_duplicates(looked.thumbnails, patient)
         if content[rows[pair.first]] != content[rows[pair.second]]
     )

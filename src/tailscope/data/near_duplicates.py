@@ -36,6 +36,10 @@ class NearPair:
     second: int
     likeness: float
 
+    def told(self, image_ids: NDArray[np.str_]) -> str:
+        """Both ids and how alike they are."""
+        return f"{image_ids[self.first]} and {image_ids[self.second]}, likeness {self.likeness:.3f}"
+
 
 def thumbnail(pixels: NDArray[np.uint8]) -> Thumbnails:
     """(64, 64) grey values of an image, each the mean of its area.

@@ -57,12 +57,13 @@ def prepare(
     groups = inseparable_groups(patients, content)
     assignment = assign_splits(dataset.images["split"], groups, view.targets, settings.split)
     check_leakage(image_ids, patients, content, assignment.split)
-    ClassCounts.from_targets(view.classes, view.targets[assignment.split == "train"]).require_both()
+    _require_learnable(view, assignment)
     cache = open_pixels(dataset.read_pixels, content, settings, cache_dir, progress)
     is_read = bool(dataset.images["path"].notna().any())  # generated people are all different
     alike = cached_pairs(cache, groups, cache_dir) if is_read else ()
     if alike:
-        assignment = _together(dataset, settings, view, joined(groups, alike))
+        assignment = assign_splits(dataset.images["split"], joined(groups, alike), view.targets, settings.split)
+        _require_learnable(view, assignment)
         if settings.near_duplicates == "refuse":
             require_apart(alike, assignment.split, image_ids)
     split = assignment.split
@@ -95,20 +96,17 @@ def prepare(
     )
 
 
-def _together(dataset: Dataset, settings: DataSettings, view: LabelView, groups: NDArray[np.str_]) -> Assignment:
-    """The split once more, with images that look alike in one group; classes must still be learnable."""
-    assignment = assign_splits(dataset.images["split"], groups, view.targets, settings.split)
+def _require_learnable(view: LabelView, assignment: Assignment) -> None:
+    """Refuse a class without a positive or a negative in the training split."""
     ClassCounts.from_targets(view.classes, view.targets[assignment.split == "train"]).require_both()
-    return assignment
 
 
 def _alike_note(alike: tuple[NearPair, ...], split: NDArray[np.str_], image_ids: NDArray[np.str_]) -> tuple[str, ...]:
     if not alike:
         return ()
     apart = sum(split[pair.first] != split[pair.second] for pair in alike)
-    first = f"{image_ids[alike[0].first]} and {image_ids[alike[0].second]}, likeness {alike[0].likeness:.3f}"
     where = f"{apart} of them in two splits" if apart else "each pair stays in one split"
-    return (f"{len(alike)} pairs of images of different groups look alike (most: {first}); {where}",)
+    return (f"{len(alike)} pairs of images of different groups look alike (most: {alike[0].told(image_ids)}); {where}",)
 
 
 def patient_clusters(images: pd.DataFrame) -> NDArray[np.str_]:

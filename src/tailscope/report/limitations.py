@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 
 from tailscope.report.arms import arm_audits
@@ -18,6 +17,7 @@ from tailscope.report.frames import (
     rows_of,
     text_of,
 )
+from tailscope.report.methods_data import policies_told
 from tailscope.report.not_estimable import not_estimable
 from tailscope.report.numbers import count, listed, plural, setting
 from tailscope.report.soundness import FAILS
@@ -28,8 +28,6 @@ _MINED = {
     "nih_chestxray14": "ChestX-ray14", "chexpert": "CheXpert", "mimic_cxr_jpg": "MIMIC-CXR", "padchest": "PadChest",
 }  # fmt: skip
 _NAMED = 6
-_UNCERTAIN = re.compile(r"(\d+) uncertain labels became (\w+)(.*)")
-_COUNTED = {"zeros": "as negative", "ones": "as positive", "ignore": "as missing"}
 
 
 def limitations(content: ReportContent) -> tuple[str, ...]:
@@ -58,12 +56,7 @@ def _labels(_: ReportContent, done: Conducted) -> str:
     source, told = str(done.setting("data", "source")), []
     if source in _MINED:
         told.append(f"The labels of {_MINED[source]} were extracted from reports by a program and hold errors.")
-    decided = [found for note in done.data_notes if (found := _UNCERTAIN.match(note))]
-    ways = [
-        f"{plural(int(number), 'uncertain label')}{of} counted {_COUNTED[policy]}"
-        for number, policy, of in (found.groups() for found in decided)
-    ]
-    if ways:
+    if ways := policies_told(done, ("uncertain",)):
         told.append(f"{joined(ways)}; another policy may give other results.")
     return " ".join(told)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from tailscope.report.cited_for import cited
@@ -20,6 +21,16 @@ def data_sentences(content: ReportContent) -> tuple[str, ...]:
     done = conducted(content)
     told = (_source(done), _split(content, done), _classes(done), *_labels(done), _annotations(done), _pixels(done))
     return tuple(filter(None, told))
+
+
+def policies_told(done: Conducted, states: Collection[str] = ("uncertain", "unmentioned")) -> list[str]:
+    """What became of the labels of these states, policy by policy."""
+    matches = (_BECAME.match(note) for note in done.data_notes)
+    return [
+        f"{plural(int(found[1]), f'{found[2]} label')}{found[4]} counted as {_POLICIES.get(found[3], found[3])}"
+        for found in matches
+        if found and found[2] in states
+    ]
 
 
 def split_counts(content: ReportContent) -> dict[str, int]:
@@ -97,12 +108,7 @@ def _labels(done: Conducted) -> tuple[str, ...]:
     told = []
     if done.setting("data", "labels") == "binary":
         told.append("The classes were joined to one: any finding.")
-    matches = (_BECAME.match(note) for note in done.data_notes)
-    policies = [
-        f"{plural(int(found[1]), f'{found[2]} label')}{found[4]} counted as {_POLICIES.get(found[3], found[3])}"
-        for found in matches
-        if found
-    ]
+    policies = policies_told(done)
     if policies:
         why = "; a missing label took no part in loss or metrics" if "as missing" in joined(policies) else ""
         told.append(f"{joined(policies).capitalize()}{why}.")

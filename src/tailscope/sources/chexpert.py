@@ -23,6 +23,7 @@ from tailscope.data.text_tables import columns_of, read_text_table
 from tailscope.data.validation import annotation_problems, raise_problems, some
 from tailscope.sources.chexpert_regions import ROLES, Form, Listed, Regions, key_of, read_regions, region_files
 from tailscope.sources.chexpert_tables import CLASSES, View, read_views
+from tailscope.sources.listed_images import Missing, absence_problems, require_missing
 
 _VALIDATION_TABLES = ("valid.csv", "val_labels.csv")  # the same images, as released first and with the test set
 _TAIL = re.compile(r"patient[^/]+/study[^/]+/[^/]+$")
@@ -55,7 +56,7 @@ class CheXpert:
     """
 
     views: Literal["frontal", "all"] = "frontal"
-    missing: Literal["error", "skip"] = "error"
+    missing: Missing = "error"
     train_table: str = "train.csv"
     regions: tuple[str, ...] = ("ground_truth",)
     shapes: Form = "polygons"
@@ -68,8 +69,7 @@ class CheXpert:
     def __post_init__(self) -> None:
         if self.views not in ("frontal", "all"):
             raise InputError(f"`views` must be frontal or all; got {self.views!r}")
-        if self.missing not in ("error", "skip"):
-            raise InputError(f"`missing` must be error or skip; got {self.missing!r}")
+        require_missing(self.missing)
         if self.shapes not in ("polygons", "masks"):
             raise InputError(f"`shapes` must be polygons or masks; got {self.shapes!r}")
         if isinstance(self.regions, str) or not set(self.regions) <= set(ROLES):
@@ -96,7 +96,8 @@ class CheXpert:
         absent = [view.path for view, path in zip(chosen, paths, strict=True) if path is None]
         used = [(view, path) for view, path in zip(chosen, paths, strict=True) if path is not None]
         annotations, regions = self._read_regions(root, listed, used)
-        raise_problems([*problems, *self._missing_problems(root, absent, len(chosen)), *regions.problems])
+        lost = absence_problems(absent, len(chosen), root, self.missing, what="listed images")
+        raise_problems([*problems, *lost, *regions.problems])
         images = _image_table(used)
         files = ImageFiles(root, tuple(images["path"]), grey=True)
         states = np.array([view.states for view, _ in used], dtype=object).reshape(len(used), len(CLASSES))
@@ -142,12 +143,6 @@ class CheXpert:
         if twice:
             problems.append(f"{len(twice)} images are listed more than once: {some(twice)}; keep one row each")
         return views, problems
-
-    def _missing_problems(self, root: Path, absent: Sequence[str], listed: int) -> list[str]:
-        if absent and (self.missing == "error" or len(absent) == listed):
-            remedy = "unpack them, or set `missing: skip` to use the others"
-            return [f"{len(absent)} of {listed} listed images are missing below {root}: {some(absent)}; {remedy}"]
-        return []
 
 
 def find_table(root: Path, name: str) -> Path | None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.core.errors import InputError
 from tailscope.core.records import Dataset
 from tailscope.data.files import FileContent, ImageFiles, index_by_name, require_root
 from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import annotation_table, image_table, label_table
 from tailscope.data.text_tables import columns_of, read_text_table
-from tailscope.data.validation import raise_problems, some
+from tailscope.data.validation import raise_problems
 from tailscope.sources.covid_tables import NO_FINDING, Row, has_header, read_rows, variant
+from tailscope.sources.listed_images import Missing, absence_problems, require_missing
 
 _TABLE = "metadata.csv"
 
@@ -39,7 +39,7 @@ class CovidChestXray:
     Machine Learning for Biomedical Imaging.
     """
 
-    missing: Literal["error", "skip"] = "error"
+    missing: Missing = "error"
     is_format: ClassVar[bool] = False
     terms: ClassVar[Terms] = Terms(
         "differs from image to image, partly unknown: no redistribution",
@@ -47,8 +47,7 @@ class CovidChestXray:
     )
 
     def __post_init__(self) -> None:
-        if self.missing not in ("error", "skip"):
-            raise InputError(f"`missing` must be error or skip; got {self.missing!r}")
+        require_missing(self.missing)
 
     @staticmethod
     def recognise(root: Path) -> str | None:
@@ -71,11 +70,7 @@ class CovidChestXray:
         index = index_by_name(root, folder if folder.is_dir() else root)
         kept = [row for row in chosen if row.image in index]
         absent = [row.image for row in chosen if row.image not in index]
-        if absent and (self.missing == "error" or not kept):
-            remedy = "restore them, or set `missing: skip` to use the others"
-            problems.append(
-                f"{len(absent)} of {len(chosen)} images are missing below {folder}: {some(absent)}; {remedy}"
-            )
+        problems += absence_problems(absent, len(chosen), folder, self.missing, remedy="restore them")
         raise_problems(problems)
         images = image_table(
             {

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
-from tailscope.core.errors import DataError, InputError
+from tailscope.core.errors import DataError
 from tailscope.core.geometry import encode_rle
 from tailscope.core.records import Dataset
 from tailscope.data.decoding import raster_size
 from tailscope.data.files import FileContent, ImageFiles, require_root, walk_images
 from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import Shape, annotation_table, image_table, label_table
-from tailscope.data.validation import annotation_problems, raise_problems, some
+from tailscope.data.validation import annotation_problems, raise_problems
 from tailscope.sources.ham_tables import CLASSES, Image, find_tables, patient_note, read_images
+from tailscope.sources.listed_images import Missing, absence_problems, require_missing
 from tailscope.sources.mask_rasters import read_foreground
 
 _MASK_END = "_segmentation"
@@ -56,15 +57,14 @@ class Ham10000:
     """
 
     masks: bool = True
-    missing: Literal["error", "skip"] = "error"
+    missing: Missing = "error"
     is_format: ClassVar[bool] = False
     terms: ClassVar[Terms] = Terms(
         "CC BY-NC 4.0: no commercial use", "open: Harvard Dataverse, doi:10.7910/DVN/DBW86T; ISIC archive"
     )
 
     def __post_init__(self) -> None:
-        if self.missing not in ("error", "skip"):
-            raise InputError(f"`missing` must be error or skip; got {self.missing!r}")
+        require_missing(self.missing)
 
     @staticmethod
     def recognise(root: Path) -> str | None:
@@ -87,9 +87,7 @@ class Ham10000:
         files = _index(root)
         kept = [image for image in listed if image.name in files.images]
         absent = [image.name for image in listed if image.name not in files.images]
-        if absent and (self.missing == "error" or not kept):
-            remedy = "unpack them, or set `missing: skip` to use the others"
-            problems.append(f"{len(absent)} of {len(listed)} images are missing below {root}: {some(absent)}; {remedy}")
+        problems += absence_problems(absent, len(listed), root, self.missing)
         shapes, empty, bad_masks = _read_masks(root, kept, files) if self.masks else ([], [], [])
         annotations = annotation_table(shapes, "expert")
         problems += [*bad_masks, *annotation_problems(annotations, {image.name for image in kept}, CLASSES)]

@@ -24,6 +24,35 @@ def require_missing(missing: str) -> None:
         raise InputError(f"`missing` must be error or skip; got {missing!r}")
 
 
+def absence_problems(
+    absent: Sequence[str],
+    listed: int,
+    place: Path,
+    missing: Missing,
+    *,
+    what: str = "images",
+    remedy: str = "unpack them",
+) -> list[str]:
+    """One sentence where absent images are an error, or where none is there at all; else nothing.
+
+    Args:
+        absent: Names of the images that are not on disk.
+        listed: How many are listed.
+        place: Where they were looked for.
+        missing: ``error``, or ``skip``.
+        what: What the images are called.
+        remedy: What to do, besides skipping them.
+
+    Example:
+        >>> absence_problems(["a.png"], 2, Path("set"), "error")
+        ["1 of 2 images are missing below set: 'a.png'; unpack them, or set `missing: skip` to use the others"]
+    """
+    if not absent or (missing == "skip" and len(absent) < listed):
+        return []
+    way_on = f"{remedy}, or set `missing: skip` to use the others"
+    return [f"{len(absent)} of {listed} {what} are missing below {place}: {some(absent)}; {way_on}"]
+
+
 @dataclass(frozen=True)
 class ListedImages:
     """Where the listed images are.

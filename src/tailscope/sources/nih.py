@@ -18,6 +18,7 @@ from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import annotation_table, image_table, label_table
 from tailscope.data.text_tables import columns_of
 from tailscope.data.validation import annotation_problems, raise_problems, some
+from tailscope.sources.listed_images import Missing, absence_problems
 from tailscope.sources.nih_det_records import Drawn
 from tailscope.sources.nih_labels import LABEL_CHOICES, LabelSet, entry_labels, long_tailed_labels
 from tailscope.sources.nih_regions import REGION_CHOICES, Regions, det_regions, nih_boxes
@@ -47,7 +48,7 @@ class NihChestXray14:
     Source: Wang et al. (2017), "ChestX-ray8: Hospital-scale chest X-ray database and benchmarks", CVPR.
     """
 
-    missing: Literal["error", "skip"] = "error"
+    missing: Missing = "error"
     no_finding: bool = False
     labels: Literal["data_entry", "nih_cxr_lt", "nih_cxr_lt_balanced", "prune_cxr"] = "data_entry"
     annotations: Literal["bbox", "chestx_det", "chestx_det10"] = "bbox"
@@ -136,10 +137,7 @@ class NihChestXray14:
     def _missing_problems(self, root: Path, absent: Sequence[str], listed: int) -> list[str]:
         if absent and len(absent) == listed:
             return [f"none of {listed} listed images lies below {root}/images*: {some(absent)}; unpack them there"]
-        if absent and self.missing == "error":
-            remedy = "unpack them, or set `missing: skip` to use the others"
-            return [f"{len(absent)} of {listed} listed images are missing below {root}: {some(absent)}; {remedy}"]
-        return []
+        return absence_problems(absent, listed, root, self.missing, what="listed images")
 
 
 def find_table(root: Path, pattern: str) -> Path | None:

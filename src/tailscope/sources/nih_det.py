@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from tailscope.core.records import Dataset
 from tailscope.data.files import FileContent, ImageFiles, index_by_name, inside, require_root
 from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import annotation_table, image_table, label_table
-from tailscope.data.validation import annotation_problems, raise_problems, some
+from tailscope.data.validation import annotation_problems, raise_problems
+from tailscope.sources.listed_images import Missing, absence_problems, require_missing
 from tailscope.sources.nih_det_records import (
     FILES,
     FINDINGS,
@@ -53,7 +54,7 @@ class ChestXDet:
 
     shapes: Drawn = "polygons"
     names: str | None = None
-    missing: Literal["error", "skip"] = "error"
+    missing: Missing = "error"
     is_format: ClassVar[bool] = False
     terms: ClassVar[Terms] = Terms(
         "Apache-2.0 for the annotations; the images are NIH's: name the NIH Clinical Center and cite the paper",
@@ -63,8 +64,7 @@ class ChestXDet:
     def __post_init__(self) -> None:
         if self.shapes not in ("polygons", "boxes"):
             raise InputError(f"`shapes` must be polygons or boxes; got {self.shapes!r}")
-        if self.missing not in ("error", "skip"):
-            raise InputError(f"`missing` must be error or skip; got {self.missing!r}")
+        require_missing(self.missing)
 
     @staticmethod
     def recognise(root: Path) -> str | None:
@@ -89,11 +89,7 @@ class ChestXDet:
         names = {} if self.names is None else read_names(root / inside(self.names))
         index = index_by_name(root, root)
         absent = [record.image for record in records if record.image not in index]
-        if absent and (self.missing == "error" or len(absent) == len(records)):
-            remedy = "unpack them, or set `missing: skip` to use the others"
-            problems.append(
-                f"{len(absent)} of {len(records)} images are missing below {root}: {some(absent)}; {remedy}"
-            )
+        problems += absence_problems(absent, len(records), root, self.missing)
         kept = [record for record in records if record.image in index]
         drawn = [
             (shape_of(record.image, instance.finding, instance, self.shapes), record.where)

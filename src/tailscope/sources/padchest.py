@@ -15,7 +15,8 @@ from tailscope.data.files import FileContent, ImageFiles, index_by_name, require
 from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import annotation_table, image_table
 from tailscope.data.text_tables import columns_of, read_text_table
-from tailscope.data.validation import raise_problems, some
+from tailscope.data.validation import raise_problems
+from tailscope.sources.listed_images import Missing, absence_problems, require_missing
 from tailscope.sources.padchest_tables import BROKEN, FRONTAL, VIEW_OF, Row, read_rows
 
 _TABLE = "PADCHEST_chest_x_ray_images_labels*.csv*"
@@ -42,7 +43,7 @@ class PadChest:
     """
 
     views: Literal["frontal", "all"] = "frontal"
-    missing: Literal["error", "skip"] = "error"
+    missing: Missing = "error"
     excluded: bool = False
     is_format: ClassVar[bool] = False
     terms: ClassVar[Terms] = Terms(
@@ -52,8 +53,7 @@ class PadChest:
     def __post_init__(self) -> None:
         if self.views not in ("frontal", "all"):
             raise InputError(f"`views` must be frontal or all; got {self.views!r}")
-        if self.missing not in ("error", "skip"):
-            raise InputError(f"`missing` must be error or skip; got {self.missing!r}")
+        require_missing(self.missing)
 
     @staticmethod
     def recognise(root: Path) -> str | None:
@@ -76,11 +76,7 @@ class PadChest:
         index = index_by_name(root, root)
         kept = [row for row in chosen if row.image in index]
         absent = [row.image for row in chosen if row.image not in index]
-        if absent and (self.missing == "error" or not kept):
-            remedy = "unpack them, or set `missing: skip` to use the others"
-            problems.append(
-                f"{len(absent)} of {len(chosen)} listed images are missing below {root}: {some(absent)}; {remedy}"
-            )
+        problems += absence_problems(absent, len(chosen), root, self.missing, what="listed images")
         raise_problems(problems)
         images = _image_table(kept, index)
         inverted = frozenset(index[row.image] for row in kept if row.is_inverted)

@@ -6,18 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import pandas as pd
 
-from tailscope.core.errors import DataError, InputError
+from tailscope.core.errors import DataError
 from tailscope.core.records import LABEL_COLUMNS, Dataset
 from tailscope.data.decoding import raster_size
 from tailscope.data.files import FileContent, ImageFiles, index_by_name, inside, require_root
 from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import Shape, annotation_table, image_table
 from tailscope.data.text_tables import read_text_table
-from tailscope.data.validation import annotation_problems, raise_problems, some
+from tailscope.data.validation import annotation_problems, raise_problems
+from tailscope.sources.listed_images import Missing, absence_problems, require_missing
 from tailscope.sources.padchest_tables import NOT_FINDINGS
 from tailscope.sources.split_words import SPLIT_OF
 
@@ -43,15 +44,14 @@ class PadChestGr:
     """
 
     grouped: bool = False
-    missing: Literal["error", "skip"] = "error"
+    missing: Missing = "error"
     is_format: ClassVar[bool] = False
     terms: ClassVar[Terms] = Terms(
         "BIMCV research use agreement: no re-identification, no redistribution", "registration with BIMCV"
     )
 
     def __post_init__(self) -> None:
-        if self.missing not in ("error", "skip"):
-            raise InputError(f"`missing` must be error or skip; got {self.missing!r}")
+        require_missing(self.missing)
 
     @staticmethod
     def recognise(root: Path) -> str | None:
@@ -78,11 +78,8 @@ class PadChestGr:
         index = index_by_name(root, root)
         kept = [study for study in studies if study.image in index]
         absent = [study.image for study in studies if study.image not in index]
-        if absent and (self.missing == "error" or not kept):
-            remedy = "join the parts of the archive and unpack them, or set `missing: skip` to use the others"
-            problems.append(
-                f"{len(absent)} of {len(studies)} images are missing below {root}: {some(absent)}; {remedy}"
-            )
+        unpack = "join the parts of the archive and unpack them"
+        problems += absence_problems(absent, len(studies), root, self.missing, remedy=unpack)
         findings = {study.image: self._findings(study, master) for study in kept}
         shapes, where = _shapes(root, kept, index, findings)
         annotations = annotation_table(shapes, "radiologist")

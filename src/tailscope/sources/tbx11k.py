@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tailscope.core.errors import DataError, InputError
+from tailscope.core.errors import DataError
 from tailscope.core.records import Dataset
 from tailscope.data.decoding import raster_size
 from tailscope.data.files import FileContent, ImageFiles, require_root, walk_images
@@ -19,6 +19,7 @@ from tailscope.data.tables import Shape, annotation_table, image_table, label_ta
 from tailscope.data.validation import annotation_problems, raise_problems, some
 from tailscope.sources.coco_documents import CocoDocument, read_document
 from tailscope.sources.coco_shapes import coco_shape
+from tailscope.sources.listed_images import Missing, require_missing
 
 TUBERCULOSIS = "tuberculosis"
 CLASS_OF = {"health": "healthy", "sick": "sick, not tuberculosis", "tb": TUBERCULOSIS}  # by folder
@@ -73,7 +74,7 @@ class Tbx11k:
     Source: Liu et al. (2020), "Rethinking computer-aided tuberculosis diagnosis", CVPR.
     """
 
-    missing: Literal["error", "skip"] = "error"
+    missing: Missing = "error"
     is_format: ClassVar[bool] = False
     terms: ClassVar[Terms] = Terms(
         "CC BY-NC-SA: no commercial use (the code 4.0; the data 2.0 by second hand)",
@@ -81,8 +82,7 @@ class Tbx11k:
     )
 
     def __post_init__(self) -> None:
-        if self.missing not in ("error", "skip"):
-            raise InputError(f"`missing` must be error or skip; got {self.missing!r}")
+        require_missing(self.missing)
 
     @staticmethod
     def recognise(root: Path) -> str | None:
