@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode leaves test folders off the path
 
+from browsing import Browser
 from page_content import build
 
 from tailscope.report import drawing, page_sections
@@ -28,3 +29,11 @@ def each_chart_is_drawn_once():
 def drawn_sections(each_chart_is_drawn_once):
     """The chapters of the whole page with their charts; they do not depend on which cases the gallery has."""
     return page_sections(build())
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A real browser with one page; ask for it only where one is installed."""
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

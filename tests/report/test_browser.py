@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from browsing import CHROMIUM, Browser
+from browsing import CHROMIUM
 from page_content import ARMS, build, gallery
 from undrawn import page_of
 
@@ -34,13 +34,6 @@ def cases():
         for case in first
     ]
     return (whole[0], dataclasses.replace(whole[0], pseudonym="image-100", image=255 - whole[0].image), *whole[1:])
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-from browsing import CHROMIUM, Browser
+from browsing import CHROMIUM
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
@@ -167,13 +167,6 @@ def test_without_cases_the_section_says_so():
     page = page_of(())
     assert "Not shown: no image with an annotation" in page
     assert "case-browser" not in page.split("</style>")[1].split("<script>")[0]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module")
