@@ -157,3 +157,12 @@ def test_the_schema_describes_every_section():
         "lenses",
         "compare",
     }
+
+
+@pytest.mark.parametrize("value", ["maybe", {"effusion": "maybe"}])
+def test_a_wrong_policy_for_uncertain_labels_is_one_problem_with_the_choices(value):
+    content = small_content()
+    content["data"]["uncertain"] = value
+    with pytest.raises(ConfigurationError, match=r"`uncertain` must be one of .*got 'maybe'") as caught:
+        validate_config(content)
+    assert "literal" not in str(caught.value)

@@ -26,6 +26,17 @@ _CHOICES = {
 }
 
 
+def require_policies(uncertain: object) -> None:
+    """Pass if this is a policy for uncertain labels, or one per class.
+
+    Raises:
+        InputError: It is not.
+    """
+    policies = uncertain.values() if isinstance(uncertain, Mapping) else (uncertain,)
+    if strange := [policy for policy in policies if policy not in UNCERTAIN]:
+        raise InputError(f"`uncertain` must be one of {UNCERTAIN}, or one of them per class; got {strange[0]!r}")
+
+
 @dataclass(frozen=True)
 class SplitSettings:
     """How patients are dealt to training, validation and test.
@@ -103,9 +114,7 @@ class DataSettings:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise InputError(f"`{name}` must be one of {choices}; got {getattr(self, name)!r}")
-        policies = self.uncertain.values() if isinstance(self.uncertain, Mapping) else (self.uncertain,)
-        if strange := [policy for policy in policies if policy not in UNCERTAIN]:
-            raise InputError(f"`uncertain` must be one of {UNCERTAIN}, or one of them per class; got {strange[0]!r}")
+        require_policies(self.uncertain)
         if len(self.image_size) != 2 or min(self.image_size) < 1:
             raise InputError(f"`image_size` must be (height, width), each 1 or more; got {self.image_size!r}")
         if not isinstance(self.readers, str) or not self.readers:

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from tailscope.core import InputError
 from tailscope.data import DATASETS, DataSettings, SplitSettings
-from tailscope.data.settings import Uncertain
+from tailscope.data.settings import Uncertain, require_policies
 from tailscope.experiment.lens_config import Lenses
 from tailscope.experiment.sections import OpenSection, Section, named
 from tailscope.models import MODELS
@@ -64,6 +64,12 @@ def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _policies(value: Any) -> Any:
+    """Refused here in one sentence; the union would name each of its members."""
+    require_policies(value)
+    return value
+
+
 class DataSection(Section):
     """Which images and labels; ``args`` are the settings of the source."""
 
@@ -78,7 +84,7 @@ class DataSection(Section):
     labels: Literal["multi_label", "binary"] = "multi_label"
     hierarchy: dict[str, tuple[str, ...]] | None = None
     class_map: dict[str, Annotated[tuple[str, ...], BeforeValidator(_several)]] | None = None
-    uncertain: Uncertain | dict[str, Uncertain] = "ignore"
+    uncertain: Annotated[Uncertain | dict[str, Uncertain], BeforeValidator(_policies)] = "ignore"
     unmentioned: Literal["negative", "ignore"] = "negative"
     readers: str = "union"
     near_duplicates: Literal["refuse", "report"] = "refuse"
