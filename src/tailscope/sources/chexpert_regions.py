@@ -13,7 +13,6 @@ An image that a file does not name was looked at and shows none of the ten tasks
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any, Literal
 from tailscope.core.errors import DataError
 from tailscope.core.geometry import Size
 from tailscope.core.registry import nearest
+from tailscope.data.json_files import load_json_of
 from tailscope.data.tables import Shape
 from tailscope.data.validation import some
 from tailscope.sources.run_lengths import rle_from_coco
@@ -140,13 +140,7 @@ def _frames(root: Path, split: str) -> dict[str, Size]:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{path.name} is not JSON ({error}); restore the published file") from None
-    if not isinstance(value, dict):
-        raise DataError(f"{path.name} holds a {type(value).__name__}; expected an object by image")
-    return value
+    return load_json_of(dict, path, "an object by image")
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from tailscope.core.errors import DataError
 from tailscope.core.geometry import Size
+from tailscope.data.json_files import load_json
 from tailscope.sources.split_words import split_of_path
 
 # where COCO itself, Roboflow and others put them; the first place that holds any is taken
@@ -81,10 +81,7 @@ def read_document(root: Path, path: Path) -> CocoDocument:
         DataError: It is not JSON with the lists ``images``, ``annotations`` and ``categories``.
     """
     name = path.relative_to(root).as_posix()
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:  # of decoding as well as of JSON
-        raise DataError(f"{name} is not JSON ({error}); download or export it again") from None
+    content = load_json(path, remedy="download or export it again", name=name)
     if not isinstance(content, dict) or not all(isinstance(content.get(one), list) for one in _LISTS):
         raise DataError(f"{name} needs the lists {', '.join(_LISTS)}, as COCO's instance files have")
     return _Reading(name, content).document()

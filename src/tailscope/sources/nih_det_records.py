@@ -7,7 +7,6 @@ are anonymous (``36199.png``); the first version of ChestX-Det10's lists, in the
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 from tailscope.core.errors import DataError
 from tailscope.core.registry import nearest
+from tailscope.data.json_files import load_json_of
 from tailscope.data.tables import Shape
 from tailscope.data.text_tables import read_text_table
 from tailscope.data.validation import raise_problems, some
@@ -124,13 +124,7 @@ def load_list(path: Path) -> list[Any]:
     Raises:
         DataError: It is no JSON, or no list.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{path.name} is not JSON ({error}); restore the published file") from None
-    if not isinstance(value, list):
-        raise DataError(f"{path.name} holds a {type(value).__name__}; expected a list of records")
-    return value
+    return load_json_of(list, path, "a list of records")
 
 
 def _record(value: Any, split: str, where: str) -> Record:
@@ -187,12 +181,7 @@ def read_names(path: Path) -> dict[str, str]:
         DataError: The file is neither, or a name is not NIH's.
     """
     if path.suffix.lower() == ".json":
-        try:
-            names = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise DataError(f"{path.name} is not JSON ({error}); expected an object of names") from None
-        if not isinstance(names, dict):
-            raise DataError(f"{path.name} holds a {type(names).__name__}; expected an object of names")
+        names = load_json_of(dict, path, "an object of names", remedy="expected an object of names")
     else:
         table = read_text_table(path)
         if len(table.columns) < 2:

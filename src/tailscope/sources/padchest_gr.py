@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from tailscope.core.errors import DataError
 from tailscope.core.records import LABEL_COLUMNS, Dataset
 from tailscope.data.decoding import raster_size
 from tailscope.data.files import FileContent, ImageFiles, index_by_name, inside, require_root
+from tailscope.data.json_files import load_json_of
 from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import Shape, annotation_table, image_table
 from tailscope.data.text_tables import read_text_table
@@ -145,12 +145,7 @@ def _reports(root: Path) -> Path | None:
 
 
 def _read_studies(path: Path) -> tuple[list[_Study], list[str]]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{path.name} is not JSON ({error}); restore the published file") from None
-    if not isinstance(values, list):
-        raise DataError(f"{path.name} holds a {type(values).__name__}; expected a list of studies")
+    values = load_json_of(list, path, "a list of studies")
     studies: list[_Study] = []
     problems: list[str] = []
     seen: set[str] = set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from tailscope.core.errors import DataError
 from tailscope.core.registry import nearest
+from tailscope.data.json_files import load_json
 from tailscope.data.tables import Shape
 from tailscope.data.text_tables import TextTable, read_text_table
 
@@ -120,11 +120,7 @@ def _records(path: Path) -> Iterable[dict[str, str]]:
     if path.suffix.lower() != ".json":
         table = read_text_table(path)
         return (dict(zip(table.columns, map(str.strip, row), strict=True)) for row in table.rows)
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path.name} is not JSON ({error}); expected RSNA's mapping: download it again") from None
-    return _texts(document)
+    return _texts(load_json(path, remedy="expected RSNA's mapping: download it again"))
 
 
 def _texts(document: object) -> Iterator[dict[str, str]]:
