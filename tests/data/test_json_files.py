@@ -26,11 +26,11 @@ def test_what_is_no_json_is_refused_by_name_with_the_remedy(tmp_path, text, enco
 
 
 def test_a_file_that_is_not_there_is_refused_under_the_name_that_was_given(tmp_path):
-    with pytest.raises(DataError, match="^set/names.json is not JSON"):
+    with pytest.raises(DataError, match=r"^set/names.json is not JSON"):
         load_json(tmp_path / "names.json", name="set/names.json")
 
 
 def test_a_list_in_place_of_an_object_is_refused(tmp_path):
     assert load_json_of(list, written(tmp_path, "[1]"), "a list of records") == [1]
-    with pytest.raises(DataError, match="names.json holds a list; expected an object by image"):
+    with pytest.raises(DataError, match=r"names.json holds a list; expected an object by image"):
         load_json_of(dict, written(tmp_path, "[1]"), "an object by image")

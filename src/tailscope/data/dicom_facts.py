@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from tailscope.core.errors import DataError
 from tailscope.data.ages import parse_age
-from tailscope.data.dicom import header_texts
 from tailscope.data.dicom_mark import DICOM_SUFFIXES
 from tailscope.data.validation import raise_problems, some
 
@@ -36,6 +35,8 @@ def read_facts(path: Path) -> Facts:
     Raises:
         DataError: The file is missing or no DICOM.
     """
+    from tailscope.data.dicom import header_texts  # pydicom takes half a second to load, so where it is needed
+
     age, sex, view = header_texts(path, _ELEMENTS)
     return Facts(_years(age), sex if sex in ("M", "F") else None, view or None)
 
