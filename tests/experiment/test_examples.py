@@ -107,6 +107,19 @@ def test_the_papers_chexpert_protocol_is_planned(chexpert, tmp_path):
     assert planned.classes["unknown"].sum() == 0  # uncertain and blank became 0, as the paper has it
 
 
+def test_the_papers_cross_test_is_planned(chexpert, nih, tmp_path):
+    # Seven findings of 30 test images: each class is on two of them, so 14 images have one and 16 have none.
+    roots = (f"test_on.0.root={nih}", f"test_on.1.root={nih}")
+    config, planned = plan("paper_cross_test.yaml", chexpert, tmp_path, "model.pretrained=false", *roots)
+    assert {treatment.name for treatment in config.treatments} == PUBLISHED_ARMS
+    needs = dict(planned.needs)
+    seven = ("Cardiomegaly", "Edema", "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion")
+    positives = ", ".join(f"2 {name}" for name in seven)
+    assert needs["also tested on nih"] == f"30 images ({positives})"
+    assert needs["also tested on nih_as_published"] == f"14 images ({positives})"
+    assert any(note.startswith("on nih_as_published: as in the published test, only the 14") for note in planned.notes)
+
+
 def test_a_dry_run_writes_no_run(nih, tmp_path):
     plan("paper_nih.yaml", nih, tmp_path, "model.pretrained=false")
     assert not (tmp_path / "runs").exists()

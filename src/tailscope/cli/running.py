@@ -60,7 +60,10 @@ def _tell(result: ExperimentResult) -> None:
     console.print()
     for sentence in result.sentences:
         console.print(f"• {sentence}", markup=False, highlight=False)
-    console.print(f"\nReport: {result.report.resolve().as_posix()}", markup=False, highlight=False, soft_wrap=True)
+    console.print()
+    pages = {f"Report on {title}": page for title, page in result.other_reports.items()} | {"Report": result.report}
+    for title, page in pages.items():
+        console.print(f"{title}: {page.resolve().as_posix()}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _show_aside(console: Console, result: ExperimentResult, estimates: pd.DataFrame) -> None:

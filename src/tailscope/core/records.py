@@ -143,6 +143,8 @@ class ExperimentData:
             on the image, bool. Only samplers read them.
         reader_masks: (row, class name) to reader's name to the (H, W) boolean union of what that reader drew, whichever
             readers were chosen; empty where nobody drew.
+        trained_on: Fingerprint of the data that the networks are trained with, where the test split is of another data
+            set; empty: it is ``fingerprint``.
     """
 
     name: str
@@ -161,6 +163,7 @@ class ExperimentData:
     flips_allowed: bool = False
     attributes: dict[str, NDArray[Any]] = field(default_factory=dict)
     reader_masks: Callable[[int, str], dict[str, NDArray[np.bool_]]] = no_readers
+    trained_on: str = ""
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Row numbers of one split, ascending."""
@@ -170,6 +173,11 @@ class ExperimentData:
         """(H, W) mask of a class on an image; empty where nothing is annotated."""
         mask = self.masks(row, name)
         return np.zeros(self.pixels.shape[1:3], dtype=bool) if mask is None else mask
+
+    def is_mask(self, name: str) -> bool:
+        """Whether an attribute says of an extra mask that it is there; a column of the images has no mask."""
+        values = self.attributes[name]
+        return bool(values.dtype == np.bool_ and values.any() and self.masks(int(np.argmax(values)), name) is not None)
 
     @property
     def counts(self) -> ClassCounts:

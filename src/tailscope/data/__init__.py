@@ -5,6 +5,7 @@ applies the label policies, splits by patient, refuses leakage, and decodes the 
 `core.Dataset` and settings. Goes out: `core.ExperimentData`. May import: `core`; never torch.
 """
 
+from tailscope.data.another_test import OtherTest, TrainingSet, prepare_test
 from tailscope.data.inspection import Inspection, inspect_dataset
 from tailscope.data.pasted import Pasted
 from tailscope.data.phantom import Phantom
@@ -16,9 +17,12 @@ __all__ = [
     "DATASETS",
     "DataSettings",
     "Inspection",
+    "OtherTest",
     "Pasted",
     "Phantom",
     "SplitSettings",
+    "TrainingSet",
     "inspect_dataset",
     "prepare",
+    "prepare_test",
 ]

@@ -12,27 +12,27 @@ from scipy.sparse.csgraph import connected_components
 
 from tailscope.core.artifacts import digest, read_json, write_json
 from tailscope.core.errors import LeakageError
-from tailscope.data.cache import PixelCache
 from tailscope.data.near_duplicates import LIKENESS, NEAR_VERSION, NearPair, near_duplicates, thumbnail
 
 _SHOWN = 10
 _LEAST_SIDE = 32  # pixels; smaller images are too poor in detail to tell copies from chance
 
 
-def cached_pairs(cache: PixelCache, groups: NDArray[np.str_], folder: Path) -> tuple[NearPair, ...]:
+def cached_pairs(pixels: NDArray[np.uint8], key: str, groups: NDArray[np.str_], folder: Path) -> tuple[NearPair, ...]:
     """Pairs of images of different groups that look alike, remembered in ``folder``.
 
     Args:
-        cache: Decoded images, N; below 32 pixels a side nothing is looked for.
+        pixels: (N, H, W, C) uint8; below 32 pixels a side nothing is looked for.
+        key: Digest of all that the pixels depend on.
         groups: (N,) what stays together anyway.
         folder: Where caches lie.
     """
-    if min(cache.pixels.shape[1:3]) < _LEAST_SIDE:
+    if min(pixels.shape[1:3]) < _LEAST_SIDE:
         return ()
-    place = folder / f"alike-{digest(cache.key, groups.tolist(), LIKENESS, NEAR_VERSION)[:24]}.json"
+    place = folder / f"alike-{digest(key, groups.tolist(), LIKENESS, NEAR_VERSION)[:24]}.json"
     if place.exists():
         return tuple(NearPair(**pair) for pair in read_json(place))
-    small = np.stack([thumbnail(one) for one in cache.pixels])
+    small = np.stack([thumbnail(one) for one in pixels])
     _, numbers = np.unique(groups, return_inverse=True)
     pairs = near_duplicates(small, numbers)
     write_json(place, [asdict(pair) for pair in pairs])

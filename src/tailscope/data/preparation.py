@@ -60,14 +60,14 @@ def prepare(
     _require_learnable(view, assignment)
     cache = open_pixels(dataset.read_pixels, content, settings, cache_dir, progress)
     is_read = bool(dataset.images["path"].notna().any())  # generated people are all different
-    alike = cached_pairs(cache, groups, cache_dir) if is_read else ()
+    alike = cached_pairs(cache.pixels, cache.key, groups, cache_dir) if is_read else ()
     if alike:
         assignment = assign_splits(dataset.images["split"], joined(groups, alike), view.targets, settings.split)
         _require_learnable(view, assignment)
         if settings.near_duplicates == "refuse":
             require_apart(alike, assignment.split, image_ids)
     split = assignment.split
-    masks = _mask_drawer(dataset, view, cache, settings, image_ids)
+    masks = mask_drawer(dataset, view, cache, settings, image_ids)
     return ExperimentData(
         name=dataset.name,
         classes=view.classes,
@@ -78,7 +78,7 @@ def prepare(
         pixels=cache.pixels,
         annotations=view.annotations,
         masks=masks,
-        annotated=_annotated_positives(masks, view),
+        annotated=annotated_positives(masks, view),
         fingerprint=_fingerprint(cache.key, image_ids, split, view, settings.readers),
         patients_known=bool(dataset.images["patient_id"].notna().any()),
         notes=(
@@ -87,8 +87,8 @@ def prepare(
             *assignment.notes,
             *_alike_note(alike, split, image_ids),
             *_duplicate_note(image_ids, content, view),
-            *_reader_note(masks, view, settings.readers),
-            *_unused_note(masks, view),
+            *reader_note(masks, view, settings.readers),
+            *unused_note(masks, view),
         ),
         flips_allowed=dataset.flips_allowed,
         attributes=attributes,
@@ -123,9 +123,10 @@ def content_digests(dataset: Dataset, cache_dir: Path | None) -> list[str]:
     return dataset.content()
 
 
-def _mask_drawer(
+def mask_drawer(
     dataset: Dataset, view: LabelView, cache: PixelCache, settings: DataSettings, image_ids: NDArray[np.str_]
 ) -> MaskDrawer:
+    """The masks of the view's classes and of the extra masks, on the network's grid."""
     shapes = view.annotations
     if dataset.extra_masks is not None and len(dataset.extra_masks):
         shapes = pd.concat([shapes, dataset.extra_masks[list(shapes.columns)]], ignore_index=True)
@@ -133,7 +134,8 @@ def _mask_drawer(
     return drawer if settings.readers == UNION else drawer.viewed(settings.readers, view.classes)
 
 
-def _annotated_positives(masks: MaskDrawer, view: LabelView) -> NDArray[np.int64]:
+def annotated_positives(masks: MaskDrawer, view: LabelView) -> NDArray[np.int64]:
+    """(M, 2) image row and class index of every pair that has a mask and is positive."""
     pairs = masks.pairs(view.classes)
     return np.asarray(pairs[view.targets[pairs[:, 0], pairs[:, 1]] == 1])
 
@@ -164,7 +166,8 @@ def _duplicate_note(image_ids: NDArray[np.str_], content: list[str], view: Label
     )
 
 
-def _reader_note(masks: MaskDrawer, view: LabelView, readers: str) -> tuple[str, ...]:
+def reader_note(masks: MaskDrawer, view: LabelView, readers: str) -> tuple[str, ...]:
+    """What became of the shapes of several readers; nothing where there is one."""
     names = sorted(view.annotations["reader"].dropna().astype(str).unique().tolist())
     if readers == UNION and len(names) < 2:
         return ()
@@ -177,7 +180,8 @@ def _reader_note(masks: MaskDrawer, view: LabelView, readers: str) -> tuple[str,
     )
 
 
-def _unused_note(masks: MaskDrawer, view: LabelView) -> tuple[str, ...]:
+def unused_note(masks: MaskDrawer, view: LabelView) -> tuple[str, ...]:
+    """How many annotated pairs are not positive."""
     pairs = masks.pairs(view.classes)
     unused = int((view.targets[pairs[:, 0], pairs[:, 1]] != 1).sum())
     if not unused:

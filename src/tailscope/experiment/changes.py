@@ -71,7 +71,7 @@ def measure_changes(
     layer, activations = seen
     rows = data.rows("test")
     places = _sample(data, rows)
-    scratch = folder.run(run.name) / "partner.scratch.npy"
+    scratch = folder.scratch(run.name) / "partner.scratch.npy"
     with progress.task(f"{run.name}: matching units", places.size) as advance:
         passed = Pass(partner.network, [layer], data.pixels, rows[places], partner.batch_size)
         theirs = passed.write([scratch], partner.run.name, advance)[0]

@@ -229,7 +229,11 @@ def _inputs(folder: ExperimentFolder, config: ExperimentConfig, grids: Grids) ->
     files += [folder.evidence("shortcuts", run) for run in looked if _asks_for(config, "shortcuts")]
     files += [folder.evidence("soundness", run) for run in grid.first if _asks_for(config, "soundness")]
     judged = dict.fromkeys((*grids.every.names, *again))
-    files += [folder.run(run) / name for run in judged for name in ("predictions.parquet", "run.json", "audit.json")]
+    files += [
+        path
+        for run in judged
+        for path in (folder.predictions(run), folder.run(run) / "run.json", folder.run(run) / "audit.json")
+    ]
     if config.lenses.dissection is not None:
         files += [crossfit_path(folder, run) for run in looked]
         if config.lenses.dissection.causes is not None:

@@ -9,24 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from tailscope.core import InputError, Progress, SilentProgress, folder_lock
-from tailscope.experiment.comparing import Comparison, compare_runs, comparison_settings
+from tailscope.experiment.comparing import Comparison, comparison_settings
+from tailscope.experiment.concluding import conclude
 from tailscope.experiment.config import ExperimentConfig
-from tailscope.experiment.ensembles import compare_ensembles
 from tailscope.experiment.fitting import CHECKPOINTS, make_run
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.looking import Looking
+from tailscope.experiment.other_tests import OtherTestSet, conduct_other_test, open_other_test, prepare_other_tests
 from tailscope.experiment.permuted import permuted_folder, permuted_run, wants_permuted
 from tailscope.experiment.plan import Run, is_fitted, planned_runs
 from tailscope.experiment.preparing import Prepared, open_folder, prepare_experiment
 from tailscope.experiment.previewing import require_sound
 from tailscope.experiment.reading import load_config, require_folder, validate_config
-from tailscope.experiment.reporting import report_content
 from tailscope.experiment.result import ExperimentResult
 from tailscope.experiment.roles import roles_of
-from tailscope.experiment.test_set import Grids, TestSet
 from tailscope.experiment.timing import Timings
 from tailscope.experiment.tuning import Search, tuned_treatments
-from tailscope.report import ReportContent, headline, write_report
+from tailscope.report import ReportContent, headline, told_elsewhere, write_report
 from tailscope.training import remove_state
 
 
@@ -105,7 +104,8 @@ def _conduct(
     content, comparison = _content(config, folder, progress, may_train=may_train)
     with Timings(folder.timings).stage("report"):
         write_report(folder.report, content)
-    return ExperimentResult(folder.path, comparison.findings, comparison.hidden, _sentences(content))
+    pages = {other.title: folder.other_test(other.title).report for other in config.test_on}
+    return ExperimentResult(folder.path, comparison.findings, comparison.hidden, _sentences(content), pages)
 
 
 def _content(
@@ -114,10 +114,7 @@ def _content(
     """Do all that is not done yet, and gather what the page shows."""
     timings = Timings(folder.timings)
     with timings.stage("data"):
-        prepared = prepare_experiment(config, folder, progress)
-        for note in prepared.notes:
-            progress.say(f"note: {note}")
-        open_folder(prepared, config, folder, comparison_settings(config.compare))
+        prepared, others = _opened(config, folder, progress)
     if config.tune is not None:
         if may_train and Search(config, prepared.data, folder).missing():
             require_sound(config, prepared.data, config.arms, progress)
@@ -143,13 +140,35 @@ def _content(
             else:
                 make_run(folder, config, prepared.data, one, progress)
         looking.at(one, has_network=one.arm in roles.compared)
-    grids = Grids.of(runs, roles, config.seeds)
-    test = TestSet.of(prepared.data, config.compare.resamples, config.compare.seed)
-    with timings.stage("comparison"):
-        comparison = compare_runs(folder, prepared, test, grids, progress)
-        compare_ensembles(folder, config, test, grids.every)
-    with timings.stage("report"):
-        return report_content(folder, prepared, grids, roles, comparison), comparison
+    elsewhere = tuple(_tested_elsewhere(other, config, runs, progress) for other in others)
+    content, comparison = conclude(folder, prepared, runs, roles, progress)
+    return replace(content, elsewhere=elsewhere), comparison
+
+
+def _opened(
+    config: ExperimentConfig, folder: ExperimentFolder, progress: Progress
+) -> tuple[Prepared, tuple[OtherTestSet, ...]]:
+    """All data, checked before anything is written, and the folders that they are looked at in."""
+    prepared = prepare_experiment(config, folder, progress)
+    others = prepare_other_tests(prepared, folder, progress)
+    told = [("note", prepared.notes), *((f"note on {other.title}", other.prepared.notes) for other in others)]
+    for kind, notes in told:
+        for note in notes:
+            progress.say(f"{kind}: {note}")
+    open_folder(prepared, config, folder, comparison_settings(config.compare))
+    for other in others:
+        open_other_test(other)
+    return prepared, others
+
+
+def _tested_elsewhere(
+    other: OtherTestSet, config: ExperimentConfig, runs: tuple[Run, ...], progress: Progress
+) -> ReportContent:
+    """All that was found on a further data set, with its page written."""
+    content = conduct_other_test(other, config, runs, progress)
+    with Timings(other.folder.timings).stage("report"):
+        write_report(other.folder.report, content)
+    return content
 
 
 def _require_finished(folder: ExperimentFolder, prepared: Prepared, unfinished: list[Run], count: int) -> None:
@@ -167,4 +186,5 @@ def _require_finished(folder: ExperimentFolder, prepared: Prepared, unfinished: 
 
 def _sentences(content: ReportContent) -> tuple[str, ...]:
     """What was found, as on the page."""
-    return tuple(claim.text for claim in headline(content, content.statistics.false_alarms))
+    told = (claim.text for claim in headline(content, content.statistics.false_alarms))
+    return (*told, *(paragraph.text for paragraph in told_elsewhere(content)))

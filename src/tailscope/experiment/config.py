@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from tailscope.core import InputError
-from tailscope.data import DATASETS, DataSettings, SplitSettings
-from tailscope.data.settings import Uncertain, require_policies
+from tailscope.experiment.data_config import DataSection, OtherTestSection
 from tailscope.experiment.lens_config import Lenses
 from tailscope.experiment.sections import OpenSection, Section, named
 from tailscope.models import MODELS
@@ -52,67 +50,6 @@ def seed_again(seed: int) -> int:
     10003
     """
     return _SEEDS_APART + seed
-
-
-def _pair(value: Any) -> Any:
-    """A bare number stands for a square."""
-    return (value, value) if isinstance(value, int) else value
-
-
-def _several(value: Any) -> Any:
-    """A bare name stands for one class."""
-    return (value,) if isinstance(value, str) else value
-
-
-def _policies(value: Any) -> Any:
-    """Refused here in one sentence; the union would name each of its members."""
-    require_policies(value)
-    return value
-
-
-class DataSection(Section):
-    """Which images and labels; ``args`` are the settings of the source."""
-
-    source: str
-    root: Path | None = None
-    args: dict[str, Any] = Field(default_factory=dict)
-    cache: Path | None = None
-    image_size: Annotated[tuple[int, int], BeforeValidator(_pair)] = (224, 224)
-    resize: Literal["stretch", "pad"] = "stretch"
-    channels: Literal[1, 3] | None = None
-    classes: tuple[str, ...] | None = None
-    labels: Literal["multi_label", "binary"] = "multi_label"
-    hierarchy: dict[str, tuple[str, ...]] | None = None
-    class_map: dict[str, Annotated[tuple[str, ...], BeforeValidator(_several)]] | None = None
-    uncertain: Annotated[Uncertain | dict[str, Uncertain], BeforeValidator(_policies)] = "ignore"
-    unmentioned: Literal["negative", "ignore"] = "negative"
-    readers: str = "union"
-    near_duplicates: Literal["refuse", "report"] = "refuse"
-    split: SplitSettings = Field(default_factory=SplitSettings)
-
-    @model_validator(mode="after")
-    def _source_exists(self) -> DataSection:
-        DATASETS.build(self.source, **self.args)
-        if min(self.image_size) < 16:
-            raise ValueError(f"`image_size` must be 16 pixels or more; got {self.image_size}")
-        return self
-
-    def view(self) -> DataSettings:
-        """The late choices about labels, split and pixels."""
-        return DataSettings(
-            image_size=self.image_size,
-            resize=self.resize,
-            channels=self.channels,
-            classes=self.classes,
-            labels=self.labels,
-            hierarchy=self.hierarchy,
-            class_map=self.class_map,
-            uncertain=self.uncertain,
-            unmentioned=self.unmentioned,
-            readers=self.readers,
-            near_duplicates=self.near_duplicates,
-            split=self.split,
-        )
 
 
 class ModelSection(OpenSection):
@@ -207,6 +144,7 @@ class ExperimentConfig(Section):
     compare: CompareSection = CompareSection()
     audit: AuditSection = AuditSection()
     tune: TuneSection | None = None
+    test_on: tuple[OtherTestSection, ...] = ()
 
     @model_validator(mode="after")
     def _arms_and_seeds(self) -> ExperimentConfig:
@@ -228,6 +166,15 @@ class ExperimentConfig(Section):
             )
         if strangers := sorted(set(self.audit.allow) - set(arms)):
             raise ValueError(f"`audit.allow` names {strangers[0]!r}, which is no arm; arms: {', '.join(arms)}")
+        return self
+
+    @model_validator(mode="after")
+    def _test_sets_have_names(self) -> ExperimentConfig:
+        names = [slug(section.title).lower() for section in self.test_on]
+        if shared := [
+            section.title for section, name in zip(self.test_on, names, strict=True) if names.count(name) > 1
+        ]:
+            raise ValueError(f"`test_on` holds two data sets of the name {shared[0]!r}; give each a `name` of its own")
         return self
 
     @model_validator(mode="after")

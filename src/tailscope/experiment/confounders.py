@@ -64,7 +64,7 @@ def confounders_of(data: ExperimentData, section: ShortcutSection) -> tuple[str,
 
 def extra_masks(data: ExperimentData) -> tuple[str, ...]:
     """Names of the extra masks of the data set that stand on an image."""
-    return tuple(name for name in data.attributes if _is_mask(data, name))
+    return tuple(name for name in data.attributes if data.is_mask(name))
 
 
 def found_on_test(data: ExperimentData, name: str, images: int) -> Confounder:
@@ -100,12 +100,6 @@ def _masks(data: ExperimentData, name: str) -> Iterator[tuple[int, NDArray[np.bo
 def _hashed_rows(data: ExperimentData) -> list[int]:
     rows = data.rows("test").tolist()
     return sorted(rows, key=lambda row: child_seed(0, "images of the shortcut audit", str(data.image_ids[row])))
-
-
-def _is_mask(data: ExperimentData, name: str) -> bool:
-    """Whether an attribute says of an extra mask that it is there; a column of the images has no mask."""
-    values = data.attributes[name]
-    return bool(values.dtype == np.bool_ and values.any() and data.masks(int(np.argmax(values)), name) is not None)
 
 
 def _shows_air(data: ExperimentData) -> bool:

@@ -18,6 +18,7 @@ from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.fitting import fresh_network
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.foretelling import warnings_of
+from tailscope.experiment.other_tests import OtherTestSet, prepare_other_tests
 from tailscope.experiment.permuted import wants_permuted
 from tailscope.experiment.plan import is_fitted, planned_runs
 from tailscope.experiment.predicting import Design, observed_spreads, patients_behind, predicted_precision
@@ -68,9 +69,11 @@ def dry_run(config: ExperimentConfig, out: Path, progress: Progress) -> DryRun:
     design = _design(prepared)
     precision = _precision(prepared, folder, design, list(classes["class"]))
     runs = _runs(config, prepared.data, folder, search)
-    needs = (*_needs(prepared, len(runs)), *_search_needs(search))
+    others = prepare_other_tests(prepared, folder, progress)
+    needs = (*_needs(prepared, len(runs)), *_search_needs(search), *map(_tested_on, others))
+    notes = (*prepared.notes, *(f"on {other.title}: {note}" for other in others for note in other.prepared.notes))
     assumed = ASSUMPTIONS if (precision["source"] == "assumed").any() else ""
-    return DryRun(runs, classes, precision, assumed, needs, warnings_of(precision, design), prepared.notes)
+    return DryRun(runs, classes, precision, assumed, needs, warnings_of(precision, design), notes)
 
 
 def _design(prepared: Prepared) -> Design:
@@ -143,6 +146,15 @@ def _needs(prepared: Prepared, runs: int) -> tuple[tuple[str, str], ...]:
         ("memory: network and optimiser", _size(_ADAM_COPIES * weights)),
         ("memory: one batch of pixels", _size(4 * config.training.batch_size * int(np.prod(data.pixels.shape[1:])))),
     )
+
+
+def _tested_on(other: OtherTestSet) -> tuple[str, str]:
+    """A further test set: its images, and the positives of each class that it labels."""
+    data = other.prepared.data
+    targets = data.targets[data.rows("test")]
+    known = [number for number in range(len(data.classes)) if not np.isnan(targets[:, number]).all()]
+    told = ", ".join(f"{int((targets[:, number] == 1).sum()):,} {data.classes[number]}" for number in known)
+    return f"also tested on {other.title}", f"{len(targets):,} images ({told})"
 
 
 def _further(prepared: Prepared) -> str:

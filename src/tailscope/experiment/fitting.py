@@ -113,10 +113,31 @@ def make_run(
     twin = finished_twin(folder, config, data, run, plan)
     fitted = _adopted(folder, config, job, run, twin) if twin else _trained(folder, config, job, run, progress)
     adjustment = fitted_adjustment(job)
-    write_table(place / "predictions.parquet", _predictions(run, job, adjustment))
+    write_table(folder.predictions(run.name), _predictions(run, job, adjustment))
     proof = {"initial_weights": initial, "batch_order": job.order_digest(), **fitted}
     _write_record(folder, config, run, job, {**proof, "adjustment": adjustment and adjustment.as_dict()})
     remove_state(place / CHECKPOINTS)
+
+
+def predict_elsewhere(folder: ExperimentFolder, config: ExperimentConfig, data: ExperimentData, run: Run) -> None:
+    """Write what a finished run predicts for the test images of another data set; validation stays as it was.
+
+    Args:
+        folder: Of the other test.
+        config: The experiment's configuration.
+        data: Training and validation of the experiment, with the other test split.
+        run: A finished run of the experiment.
+    """
+    here = ExperimentFolder(folder.trained or folder.path)
+    before = pd.read_parquet(here.predictions(run.name))
+    rows = data.rows("test")
+    plan = config.treatment(run.arm).build()(data.counts)
+    logits = predict_adjusted(trained_network(folder, config, data, run), plan, data.pixels, rows)
+    step = read_record(folder, run)["adjustment"]
+    if step is not None:
+        logits = AffineLogits(tuple(step["scale"]), tuple(step["shift"]))(logits).astype(np.float32)
+    tested = _long(run.name, data, "test", rows, logits)
+    write_table(folder.predictions(run.name), pd.concat([before[before["split"] == "val"], tested], ignore_index=True))
 
 
 def _trained(
@@ -221,6 +242,6 @@ def read_record(folder: ExperimentFolder, run: Run) -> dict[str, Any]:
 
 def test_logits(folder: ExperimentFolder, run: str, data_classes: tuple[str, ...]) -> NDArray[np.float32]:
     """(N, K) logits of the test split, in the order of the data's rows."""
-    table = pd.read_parquet(folder.run(run) / "predictions.parquet", columns=["split", "logit"])
+    table = pd.read_parquet(folder.predictions(run), columns=["split", "logit"])
     logits = table.loc[table["split"] == "test", "logit"].to_numpy(dtype=np.float32)
     return logits.reshape(-1, len(data_classes))

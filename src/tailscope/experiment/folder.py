@@ -16,9 +16,12 @@ class ExperimentFolder:
 
     Args:
         path: The folder.
+        trained: The folder whose runs are looked at, where it is another: networks are tested on further data sets in
+            folders of their own.
     """
 
     path: Path
+    trained: Path | None = None
 
     @property
     def config(self) -> Path:
@@ -55,8 +58,20 @@ class ExperimentFolder:
         return self.path / "data" / f"{table}.parquet"
 
     def run(self, run: str) -> Path:
-        """The folder of one run."""
+        """What the training of one run left."""
+        return (self.trained or self.path) / "runs" / run
+
+    def predictions(self, run: str) -> Path:
+        """What one run predicts for the validation and the test images."""
+        return self.scratch(run) / "predictions.parquet"
+
+    def scratch(self, run: str) -> Path:
+        """Where files lie while one run is looked at."""
         return self.path / "runs" / run
+
+    def other_test(self, name: str) -> ExperimentFolder:
+        """Where the same runs are tested on another data set."""
+        return ExperimentFolder(self.path / "test_on" / name, trained=self.path)
 
     def evidence(self, lens: str, run: str) -> Path:
         """The table of one lens for one run."""

@@ -58,13 +58,13 @@ class Looking:
     def at(self, run: Run, *, has_network: bool) -> None:
         """Every lens on one run; one that has the network of another arm is judged by its performance alone."""
         lenses = RunLenses(self.folder, self.prepared, self.pairs, run, self.runs, self.progress)
-        predictions = self.folder.run(run.name) / "predictions.parquet"
+        predictions = self.folder.predictions(run.name)
         ranks = partial(look_at_performance, self.folder, run, self.prepared.data)
         self._do(run, Work("performance", predictions, {}, ranks))
         if has_network:
             for work in lenses.works():
                 self._do(run, work)
-            remove_scratch(self.folder.run(run.name))
+            remove_scratch(self.folder.scratch(run.name))
 
     def _do(self, run: Run, work: Work) -> None:
         marker = self.folder.evidence_file(work.lens, f"stage-{run.name}.json")

@@ -32,7 +32,8 @@ def permuted_data(data: ExperimentData, seed: int) -> ExperimentData:
         rows = data.rows(split)
         targets[rows] = data.targets[generator(seed, "permuted labels", split).permutation(rows)]
     none = np.zeros((0, 2), dtype=np.int64)
-    return replace(data, targets=targets, annotated=none, fingerprint=f"{data.fingerprint} permuted")
+    trained_on = f"{data.trained_on or data.fingerprint} permuted"
+    return replace(data, targets=targets, annotated=none, fingerprint=trained_on, trained_on="")
 
 
 def wants_permuted(config: ExperimentConfig, data: ExperimentData) -> bool:
@@ -44,7 +45,7 @@ def wants_permuted(config: ExperimentConfig, data: ExperimentData) -> bool:
 
 def permuted_folder(folder: ExperimentFolder) -> ExperimentFolder:
     """Where the run on permuted labels lies, so that it is none of the experiment's own."""
-    return ExperimentFolder(folder.path / "soundness")
+    return ExperimentFolder((folder.trained or folder.path) / "soundness")
 
 
 def permuted_run(config: ExperimentConfig, data: ExperimentData) -> Run:

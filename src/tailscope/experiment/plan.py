@@ -95,4 +95,4 @@ def identity(config: ExperimentConfig, data: ExperimentData) -> dict[str, Any]:
     if isinstance(model.get("path"), str):
         model = {**model, "path": digest(Path(model["path"]))}  # the weights count, not where they lie
     training = {key: value for key, value in content["training"].items() if key != "keep_checkpoints"}
-    return {"data": view, "fingerprint": data.fingerprint, "model": model, "training": training}
+    return {"data": view, "fingerprint": data.trained_on or data.fingerprint, "model": model, "training": training}

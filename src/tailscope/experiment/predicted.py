@@ -57,7 +57,7 @@ class Predicted:
 
 
 def _logits(folder: ExperimentFolder, run: str, count: int) -> dict[str, Floats]:
-    table = pd.read_parquet(folder.run(run) / "predictions.parquet", columns=["split", "logit"])
+    table = pd.read_parquet(folder.predictions(run), columns=["split", "logit"])
     return {
         str(split): part["logit"].to_numpy(dtype=np.float64).reshape(-1, count)
         for split, part in table.groupby("split", sort=False)

@@ -85,7 +85,7 @@ def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progr
     shape = tuple(network.preprocessing(data.pixels[:1]).shape)
     layers, coarse = find_layers(config, network, shape)
     grouping = [group_note(data.counts.prevalences)]
-    notes = tuple(note for note in (*data.notes, *_cautions(config, data), *grouping, *coarse) if note)
+    notes = tuple(note for note in (*data.notes, *cautions(config, data), *grouping, *coarse) if note)
     return Prepared(with_layers(config, layers), data, layers, notes)
 
 
@@ -100,7 +100,7 @@ def open_folder(
     require_same_experiment(prepared, asked, folder)
     write_json(folder.path / "identity.json", folder_identity(asked, prepared.data))
     write_text(folder.config, config_yaml(asked))
-    _write_tables(prepared.data, folder)
+    write_data_tables(prepared.data, folder)
     freeze_plan(folder, provenance(asked, prepared.data, plan))
 
 
@@ -132,19 +132,20 @@ def class_table(data: ExperimentData) -> pd.DataFrame:
     return table.sort_values(["prevalence", "class"], ascending=[False, True], ignore_index=True)
 
 
-def _cautions(config: ExperimentConfig, data: ExperimentData) -> list[str]:
-    cautions = []
+def cautions(config: ExperimentConfig, data: ExperimentData) -> list[str]:
+    """What an experiment with these data cannot say, one sentence each."""
+    told = []
     if not data.patients_known and not any("cluster" in note for note in data.notes):
-        cautions.append("no patient is known: every image is its own cluster, so intervals may be too narrow")
+        told.append("no patient is known: every image is its own cluster, so intervals may be too narrow")
     looks = [name for name in ("alignment", "dissection") if getattr(config.lenses, name) is not None]
     if looks and not len(annotated_test_pairs(data)):
-        cautions.append(f"no positive test image is annotated, so {' and '.join(looks)} have nothing to look at")
+        told.append(f"no positive test image is annotated, so {' and '.join(looks)} have nothing to look at")
     lens = config.lenses.alignment
     if lens is not None:
         names = {metric_name(method.name, metric.key) for method, metric in lens.pairs()}
         if not names & set(ComparisonSettings().primary):
-            cautions.append("alignment has no primary metric (Grad-CAM's mass_inside), so all of it is exploratory")
-    return cautions
+            told.append("alignment has no primary metric (Grad-CAM's mass_inside), so all of it is exploratory")
+    return told
 
 
 def steps(advance: Advance) -> Callable[[int, int], None]:
@@ -197,7 +198,8 @@ def _require_same(before: dict[str, object], now: dict[str, object], folder: Exp
         )
 
 
-def _write_tables(data: ExperimentData, folder: ExperimentFolder) -> None:
+def write_data_tables(data: ExperimentData, folder: ExperimentFolder) -> None:
+    """Write the tables of images, splits, labels, annotations and counts."""
     base = pd.DataFrame({"image_id": data.image_ids, "patient_id": data.patient_ids})
     write_table(folder.data("images"), base)
     write_table(folder.data("split"), base.assign(split=data.split))

@@ -63,6 +63,8 @@ def analysis_plan(config: ExperimentConfig, settings: ComparisonSettings) -> dic
         "compare": content["compare"],
         "statistics": {name: getattr(settings, name) for name in settings.__dataclass_fields__},
     }
+    if config.test_on:  # a plan without further test sets keeps the hash that it always had
+        plan["test_on"] = [{key: one[key] for key in one if key != "root"} for one in content["test_on"]]
     return {"hash": digest(plan), **plan}
 
 

@@ -43,7 +43,7 @@ def called_positive(folder: ExperimentFolder, run: str, classes: tuple[str, ...]
 
 def _test_and_limits(folder: ExperimentFolder, run: str, count: int) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """The predictions of the test split, and the operating point of each class, (count,), from validation."""
-    predictions = pd.read_parquet(folder.run(run) / "predictions.parquet")
+    predictions = pd.read_parquet(folder.predictions(run))
     val, test = (predictions[predictions["split"] == split] for split in ("val", "test"))
     return test, threshold_at_specificity(_wide(val, "logit", count), _wide(val, "target", count))
 

@@ -21,6 +21,9 @@ _EXPECTED = {
 }
 
 _PATHS = {"data": ("root", "cache"), "model": ("path",)}
+_TEST_PATHS = ("root",)
+
+Place = tuple[tuple[str, ...], dict[str, Any], tuple[str, ...]]
 
 
 def load_config(path: Path, overrides: tuple[str, ...] = (), *, tune: bool = False) -> ExperimentConfig:
@@ -45,10 +48,9 @@ def load_config(path: Path, overrides: tuple[str, ...] = (), *, tune: bool = Fal
         _apply(content, override)
         _apply(stated, override)
     _anchor(stated, Path.cwd())
-    for section, keys in _PATHS.items():
-        given = stated.get(section)
-        if isinstance(given, dict):
-            content[section].update({key: given[key] for key in keys if key in given})
+    given = {address: place for address, place, _ in _places(stated)}
+    for address, place, keys in _places(content):
+        place.update({key: given[address][key] for key in keys if key in given.get(address, {})})
     if tune and content.get("tune") is None:
         content["tune"] = {}
     return validate_config(content)
@@ -82,10 +84,10 @@ def dump_config(config: ExperimentConfig) -> dict[str, Any]:
 def public_yaml(config: ExperimentConfig) -> str:
     """The same without the places of this machine: of paths, only the last name stays."""
     content = dump_config(config)
-    for section, keys in _PATHS.items():
+    for _, place, keys in _places(content):
         for key in keys:
-            if isinstance(content[section].get(key), str):
-                content[section][key] = Path(content[section][key]).name
+            if isinstance(place.get(key), str):
+                place[key] = Path(place[key]).name
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
@@ -106,11 +108,20 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def _places(content: dict[str, Any]) -> list[Place]:
+    """The sections that may hold paths: address, keys and values, and which keys are paths."""
+    found: list[Place] = [((name,), content[name], keys) for name, keys in _PATHS.items() if _has_keys(content, name)]
+    tests = content.get("test_on") or {}
+    numbered = tests if isinstance(tests, dict) else {str(number): one for number, one in enumerate(tests)}
+    return found + [(("test_on", key), numbered[key], _TEST_PATHS) for key in numbered if _has_keys(numbered, key)]
+
+
+def _has_keys(place: dict[str, Any], name: str) -> bool:
+    return isinstance(place.get(name), dict)
+
+
 def _anchor(content: dict[str, Any], folder: Path) -> None:
-    for section, keys in _PATHS.items():
-        place = content.get(section)
-        if not isinstance(place, dict):
-            continue
+    for _, place, keys in _places(content):
         for key in keys:
             if isinstance(place.get(key), str):
                 place[key] = str((folder / Path(place[key]).expanduser()).resolve())
@@ -123,15 +134,24 @@ def _apply(content: dict[str, Any], override: str) -> None:
     *parents, last = address.split(".")
     place = content
     for key in parents:
-        if place.get(key) is None:
-            place[key] = {}  # a section that is off is turned on
-        place = place[key]
-        if not isinstance(place, dict):
+        place = _entered(place, key)
+        if not isinstance(place, dict | list):
             raise ConfigurationError(f"--set {override!r}: `{key}` holds no keys of its own; set it as a whole")
+    if not isinstance(place, dict):
+        raise ConfigurationError(f"--set {override!r}: `{parents[-1]}` is a list; set it as a whole")
     try:
         place[last] = yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigurationError(f"--set {override!r}: {text!r} is not YAML; put quotes around it") from None
+
+
+def _entered(place: Any, key: str) -> Any:
+    """What stands under a key, or at a number of a list; a section that is off is turned on."""
+    if isinstance(place, list):
+        return place[int(key)] if key.isdecimal() and int(key) < len(place) else None
+    if place.get(key) is None:
+        place[key] = {}
+    return place[key]
 
 
 def _sentence(problem: Any) -> str:
@@ -180,5 +200,8 @@ def require_folder(path: Path) -> Path:
         InputError: It holds no ``experiment.yaml``.
     """
     if not (path / "experiment.yaml").is_file():
+        if path.parent.name == "test_on":
+            whole = path.parent.parent
+            raise InputError(f"{path} is a further test of an experiment, and made with it; give its folder, {whole}")
         raise InputError(f"{path} is no experiment folder: it holds no experiment.yaml; `tailscope run` makes one")
     return path

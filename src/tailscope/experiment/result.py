@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -20,12 +20,14 @@ class ExperimentResult:
         findings: Every finding with its statistics, one row per lens metric, class and arm.
         hidden_differences: Cells where AUROC and AP are equivalent and a lens differs, candidates, and the rest.
         sentences: What was found, as the page says it.
+        other_reports: Name of each further data set of ``test_on`` to its page.
     """
 
     path: Path
     findings: pd.DataFrame
     hidden_differences: pd.DataFrame
     sentences: tuple[str, ...]
+    other_reports: dict[str, Path] = field(default_factory=dict)
 
     @property
     def report(self) -> Path:

@@ -107,7 +107,7 @@ class RunLenses:
 
     @property
     def _predictions(self) -> Path:
-        return self.folder.run(self.run.name) / "predictions.parquet"
+        return self.folder.predictions(self.run.name)
 
     @property
     def _is_first_seed(self) -> bool:
@@ -176,7 +176,7 @@ class RunLenses:
         batch = lens.batch_size if lens is not None else 1  # without a lens nothing is looked at
         seen = Pass(self.network, tuple(layers.values()), data.pixels, data.rows("test"), batch)
         inputs = digest(self._weights, data.fingerprint, __version__)
-        return LayerStore(self.folder.run(self.run.name), seen, inputs, self.run.name, self.progress)
+        return LayerStore(self.folder.scratch(self.run.name), seen, inputs, self.run.name, self.progress)
 
     @property
     def _first_layer(self) -> Layer:

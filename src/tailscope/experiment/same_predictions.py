@@ -13,12 +13,12 @@ def same_as_control(folder: ExperimentFolder, grid: RunGrid) -> tuple[str, ...]:
     """The arms whose logits equal control's bit for bit, on every image and in every seed, in the order of the arms."""
     seeds = len(grid.seeds)
     control, others = grid.names[:seeds], grid.names[seeds:]
-    logits = {run: pd.read_parquet(folder.run(run) / "predictions.parquet", columns=["logit"]) for run in control}
+    logits = {run: pd.read_parquet(folder.predictions(run), columns=["logit"]) for run in control}
     return tuple(
         arm
         for at, arm in enumerate(grid.arms[1:])
         if all(
-            _equal(logits[one], pd.read_parquet(folder.run(other) / "predictions.parquet", columns=["logit"]))
+            _equal(logits[one], pd.read_parquet(folder.predictions(other), columns=["logit"]))
             for one, other in zip(control, others[at * seeds : (at + 1) * seeds], strict=True)
         )
     )

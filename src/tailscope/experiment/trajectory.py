@@ -178,7 +178,7 @@ class _Epoch:
         shape = tuple(self.network.preprocessing(data.pixels[:1]).shape)
         layer = find_layers(self.config, self.network, shape)[0]["dissection"][0]
         rows, inputs = data.rows("test"), digest(weights_digest(self.network), data.fingerprint)
-        scratch = self.folder.run(self.run.name) / f"activations-epoch-{self.epoch:03d}.scratch.npy"
+        scratch = self.folder.scratch(self.run.name) / f"activations-epoch-{self.epoch:03d}.scratch.npy"
         try:
             with self.progress.task(f"{self.title}: activations", rows.size) as advance:
                 looked = Pass(self.network, [layer], data.pixels, rows, lens.batch_size)

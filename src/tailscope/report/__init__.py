@@ -7,6 +7,7 @@ and pseudonymised images. Goes out: the page, its sentences, tables and figures.
 """
 
 from tailscope.report.content import GalleryCase, GalleryView, ReportContent
+from tailscope.report.elsewhere import told_elsewhere
 from tailscope.report.findings import headline
 from tailscope.report.journal_figures import JournalFigure, journal_figures
 from tailscope.report.latex import latex_tables
@@ -30,5 +31,6 @@ __all__ = [
     "latex_tables",
     "page_sections",
     "render",
+    "told_elsewhere",
     "write_report",
 ]

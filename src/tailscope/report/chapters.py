@@ -13,6 +13,7 @@ from tailscope.report.blocks import Block, Cell, Listing, Paragraph, Section, Ta
 from tailscope.report.blocks import Figure as FigureBlock
 from tailscope.report.content import ReportContent
 from tailscope.report.differences import MOST_OPEN, difference_tables
+from tailscope.report.elsewhere import told_elsewhere
 from tailscope.report.findings import claims_of, setting
 from tailscope.report.frames import (
     ALIGNMENT_COLUMNS,
@@ -50,7 +51,8 @@ def summary(content: ReportContent, false_alarms: pd.DataFrame | None = None) ->
     warnings = (
         *failed_audits(content), *same_predictions(content), *failed_methods(content), *found_shortcuts(content)
     )  # fmt: skip
-    blocks = (basis, *claims_of(content, false_alarms), reminder, *warnings, *_uncounted(content), *_apart(content))
+    apart = (*told_elsewhere(content), *_uncounted(content), *_apart(content))
+    blocks = (basis, *claims_of(content, false_alarms), reminder, *warnings, *apart)
     return Section("found", "What was found", blocks)
 
 

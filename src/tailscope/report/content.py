@@ -134,6 +134,8 @@ class ReportContent:
         tuning: One row per trial: arm, trial, lr, parameter, value, score (validation AUROC), epoch (from 0), selected,
             at_edge (text, empty where not), reason (why a trial has no score).
         gallery: Cases in the order of display, the cases of a class together.
+        tested_on: Name of the data set that the test images are of, where it is not that of the training images.
+        elsewhere: The same for every further data set that the runs were tested on.
     """
 
     name: str
@@ -187,3 +189,5 @@ class ReportContent:
     ensembles: pd.DataFrame | None = None
     tuning: pd.DataFrame | None = None
     gallery: tuple[GalleryCase, ...] = ()
+    tested_on: str = ""
+    elsewhere: tuple[ReportContent, ...] = ()

@@ -19,7 +19,9 @@ _POLICIES = {"zeros": "negative", "negative": "negative", "ones": "positive", "i
 def data_sentences(content: ReportContent) -> tuple[str, ...]:
     """Where the images came from and what was made of them; a fact that is not known gives no sentence."""
     done = conducted(content)
-    told = (_source(done), _split(content, done), _classes(done), *_labels(done), _annotations(done), _pixels(done))
+    own = _tested_on(content, done) if content.tested_on else (_source(done), _split(content, done))
+    also = map(_tested_as_well, content.elsewhere)
+    told = (*own, _classes(done), *_labels(done), _annotations(done), _pixels(done), *also)
     return tuple(filter(None, told))
 
 
@@ -48,6 +50,25 @@ def split_counts(content: ReportContent) -> dict[str, int]:
         if len(sums) == 1:
             found[name] = int(sums[0])
     return found | ({"test": content.test_images} if content.test_images else {})
+
+
+def _tested_on(content: ReportContent, done: Conducted) -> tuple[str, ...]:
+    """Where networks learned, and where they were tested, if these are two data sets."""
+    source = cited("source", str(done.setting("data", "source")))
+    numbers = split_counts(content)
+    learned = [f"{count(numbers[name])} {name}" for name in ("training", "validation") if name in numbers]
+    of = f"{joined(learned)} images of " if learned else ""
+    return (
+        f"Networks were trained and selected on {of}{source}, and tested on {plural(content.test_images, 'image')} of "
+        f"another data set, {content.tested_on}, of which nothing was used before.",
+    )
+
+
+def _tested_as_well(other: ReportContent) -> str:
+    return (
+        f"The same networks were also tested on {plural(other.test_images, 'image')} of {other.tested_on}, without "
+        "further training or selection."
+    )
 
 
 def _source(done: Conducted) -> str:

@@ -16,6 +16,7 @@ from tailscope.report import chapters
 from tailscope.report.blocks import Block, Figure, Section, Table
 from tailscope.report.case_browser import case_browser
 from tailscope.report.content import ReportContent
+from tailscope.report.elsewhere import elsewhere
 from tailscope.report.further_chapters import calibration, standing, subgroups
 from tailscope.report.hidden import hidden
 from tailscope.report.manuscript import manuscript_section
@@ -67,6 +68,7 @@ def page_sections(content: ReportContent) -> tuple[Section, ...]:
         soundness(content),
         chapters.units(content),
         chapters.representation(content),
+        *elsewhere(content),
         Section("gallery", "Gallery", ()),
         manuscript_section(content, content.statistics.cross_checks),
         chapters.provenance(content),
@@ -93,7 +95,8 @@ def _design(content: ReportContent) -> str:
     ensembles = ensemble_names(content)
     parts += [f"ensembles: {', '.join(ensembles)}"] if ensembles else []
     facts = ["; ".join(parts), f"{plural(len(content.seeds), 'seed')} per arm"]
-    facts += [plural(content.test_images, "test image")] if content.test_images else []
+    where = f" of {content.tested_on}" if content.tested_on else ""
+    facts += [f"{plural(content.test_images, 'test image')}{where}"] if content.test_images else []
     return " · ".join(facts)
 
 
