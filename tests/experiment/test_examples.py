@@ -70,7 +70,7 @@ def chexpert(tmp_path_factory) -> Path:
             states[0] = ""
         frontal = ["Frontal", "AP"] if view == "frontal" else ["Lateral", ""]
         rows.append([f"CheXpert-v1.0-small/{path}", "Female", "61", *frontal, *states])
-        picture(root / path, number)
+        picture(root / path, 1000 + number)  # none of the pictures of NIH
     with (root / "train.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows(rows)
     return root

@@ -142,19 +142,21 @@ def test_the_tables_of_a_further_test_can_be_queried(result):
     assert found["n"].tolist() == [2 * 80 * 2]
 
 
-def test_a_second_run_does_nothing_again(copy):
+def test_a_second_run_does_nothing_again_and_names_both_pages(copy, capsys):
     files = [path for path in copy.rglob("*") if path.parent.name != "data" and path.suffix in {".parquet", ".npy"}]
     before = {path: path.stat().st_mtime_ns for path in files}
-    run(content(OTHER, AGAIN), copy)
+    run_experiment(validate_config(content(OTHER, AGAIN)), copy, dry_run=False, progress=SilentProgress())
     assert {path: path.stat().st_mtime_ns for path in files} == before
+    told = capsys.readouterr().out
+    assert "Report on clinic: " in told
+    assert told.rstrip().endswith("report.html")
 
 
 def test_a_further_set_is_added_without_training(copy):
-    shutil.rmtree(copy / "test_on" / "again")
     weights = {path: path.stat().st_mtime_ns for path in copy.glob("runs/*/weights.safetensors")}
-    again = rewrite_report(copy)
-    assert set(again.other_reports) == {"clinic", "again"}
-    assert again.other_reports["again"].exists()
+    third = {**OTHER, "name": "third", "args": {**OTHER["args"], "seed": 6, "test": 20}}
+    again = run(content(third), copy)
+    assert again.other_reports["third"].exists()
     assert {path: path.stat().st_mtime_ns for path in copy.glob("runs/*/weights.safetensors")} == weights
 
 
@@ -200,10 +202,3 @@ def test_subgroups_and_confounders_that_the_other_set_lacks_are_left_out_with_a_
     assert kept.performance.subgroups == ("age",)
     assert kept.alignment.shortcuts.confounders == ()
     assert notes == ["'sex' makes no subgroups of these images", "'chest_tube' is no extra mask of these images"]
-
-
-def test_the_command_names_both_pages(copy, capsys):
-    run_experiment(validate_config(content(OTHER, AGAIN)), copy, dry_run=False, progress=SilentProgress())
-    told = capsys.readouterr().out
-    assert "Report on clinic: " in told
-    assert told.rstrip().endswith("report.html")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tailscope.report import ReportContent
+from tailscope.report.checklist_answers import answers
 from tailscope.report.elsewhere import elsewhere, reading, told_elsewhere, transfer
 from tailscope.report.frames import FINDING_COLUMNS
 
@@ -101,3 +102,12 @@ def test_a_class_that_is_not_compared_there_says_so():
 def test_a_page_without_further_sets_has_no_such_chapter():
     assert elsewhere(page(HERE)) == ()
     assert told_elsewhere(page(HERE)) == ()
+
+
+def test_the_checklists_are_answered_by_the_set_that_was_tested(content):
+    there = content.elsewhere[0]
+    assert answers(content)["external"] == "clinic, 100 images (On other data)"
+    assert answers(content)["internal"] == "100 test images of the same source (Performance)"
+    assert answers(there)["external"] == "100 test images of clinic, another source (Performance)"
+    assert not {"internal"} & set(answers(there))
+    assert "external" not in answers(page(HERE))

@@ -99,7 +99,8 @@ def _pixels(first: ExperimentData, rows: NDArray[np.int64], second: ExperimentDa
                 whole[rows.size + start : rows.size + start + len(chunk)] = chunk
             whole.flush()
             del whole
-    return np.load(path, mmap_mode="r")
+    pixels: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return pixels
 
 
 def _attributes(first: ExperimentData, rows: NDArray[np.int64], second: ExperimentData) -> dict[str, NDArray[Any]]:

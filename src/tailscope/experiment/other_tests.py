@@ -107,7 +107,7 @@ def conduct_other_test(
             with timings.stage("predictions"):
                 predict_elsewhere(folder, prepared.config, prepared.data, run)
         looking.at(run, has_network=run.arm in roles.compared)
-    return replace(conclude(folder, prepared, runs, roles, progress)[0], tested_on=test.title)
+    return conclude(folder, prepared, runs, roles, progress)[0]
 
 
 def _prepared(
@@ -129,14 +129,14 @@ def _prepared(
     config = prepared.config.model_copy(update=changes)
     grouping = [note for note in prepared.notes if note.startswith("No class is")]
     notes = (*data.notes, *left_out, *cautions(config, data), *grouping)
-    return OtherTestSet(
-        section.title, folder.other_test(section.title), replace(prepared, config=config, data=data, notes=notes)
-    )
+    there = replace(prepared, config=config, data=data, notes=notes, tested_on=section.title)
+    return OtherTestSet(section.title, folder.other_test(section.title), there)
 
 
 def lenses_for(data: ExperimentData, lenses: Lenses) -> tuple[Lenses, list[str]]:
     """The lenses without what the configuration names and this set does not have, and a note of each."""
-    notes, changes = [], {}
+    notes: list[str] = []
+    changes: dict[str, Any] = {}
     asked = lenses.performance.subgroups
     if asked is not None:
         kept = tuple(name for name in asked if _makes_subgroups(data, name))

@@ -55,12 +55,14 @@ class Prepared:
         data: Images, targets, split.
         layers: Lens to the layers that it looks at.
         notes: What the user should know before reading a number, one sentence each.
+        tested_on: Name of the data set of the test split, where it is not that of the training images.
     """
 
     config: ExperimentConfig
     data: ExperimentData
     layers: dict[str, tuple[Layer, ...]]
     notes: tuple[str, ...]
+    tested_on: str = ""
 
 
 def open_dataset(config: ExperimentConfig) -> Dataset:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tailscope.core import ExperimentData, digest
+from tailscope.core import SPLITS, ExperimentData, digest
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.reading import dump_config
 from tailscope.stats import ComparisonSettings
@@ -78,6 +78,7 @@ def provenance(config: ExperimentConfig, data: ExperimentData, settings: Compari
             "source": data.name,
             "fingerprint": data.fingerprint,
             "images": int(data.image_ids.size),
+            "images_by_split": {split: int(data.rows(split).size) for split in SPLITS},
             "patients": len(set(data.patient_ids.tolist())),
             "patients_known": data.patients_known,
             "notes": list(data.notes),

@@ -68,6 +68,8 @@ def report_content(
             "seconds": read_json(folder.timings),
         },
         test_images=int(data.rows("test").size),
+        tested_on=prepared.tested_on,
+        elsewhere=(),  # known when all further sets have been looked at
         margin=config.compare.equivalence_margin,
         lens_margin=config.compare.lens_margin,
         gallery_note=_gallery_note(method, grid) if has_maps else "",

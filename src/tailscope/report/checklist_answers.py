@@ -168,7 +168,16 @@ def _explanation(content: ReportContent, _: Conducted) -> str:
     return "; ".join(told)
 
 
+def _external(content: ReportContent, _: Conducted) -> str:
+    if content.tested_on:
+        return f"{plural(content.test_images, 'test image')} of {content.tested_on}, another source (Performance)"
+    sets = [f"{other.tested_on}, {plural(other.test_images, 'image')}" for other in content.elsewhere]
+    return f"{'; '.join(sets)} (On other data)" if sets else ""
+
+
 def _internal(content: ReportContent, _: Conducted) -> str:
+    if content.tested_on:
+        return ""
     return (
         f"{plural(content.test_images, 'test image')} of the same source (Performance)" if content.test_images else ""
     )
@@ -222,7 +231,7 @@ _WRITERS: dict[str, Callable[[ReportContent, Conducted], str]] = {
     "annotations": _annotations, "partition": _partition, "disjoint": _disjoint, "power": _power, "model": _model,
     "software": _software, "initial": _initial, "training": _training, "tuning": _tuning, "selection": _selection,
     "ensembles": _ensembles, "metrics": _metrics, "calibration": _calibration, "uncertainty": _uncertainty,
-    "robustness": _robustness, "explanation": _explanation, "internal": _internal, "performance": _performance,
-    "subgroups": _subgroups, "failures": _failures, "limits": _limits, "plan": _plan, "imbalance": _imbalance,
-    "events": _events, "configuration": _configuration, "output": _output,
+    "robustness": _robustness, "explanation": _explanation, "internal": _internal, "external": _external,
+    "performance": _performance, "subgroups": _subgroups, "failures": _failures, "limits": _limits, "plan": _plan,
+    "imbalance": _imbalance, "events": _events, "configuration": _configuration, "output": _output,
 }  # fmt: skip

@@ -55,9 +55,8 @@ def split_counts(content: ReportContent) -> dict[str, int]:
 def _tested_on(content: ReportContent, done: Conducted) -> tuple[str, ...]:
     """Where networks learned, and where they were tested, if these are two data sets."""
     source = cited("source", str(done.setting("data", "source")))
-    numbers = split_counts(content)
-    learned = [f"{count(numbers[name])} {name}" for name in ("training", "validation") if name in numbers]
-    of = f"{joined(learned)} images of " if learned else ""
+    numbers = done.fact("data", "images_by_split")
+    of = f"{count(numbers['train'])} training and {count(numbers['val'])} validation images of " if numbers else ""
     return (
         f"Networks were trained and selected on {of}{source}, and tested on {plural(content.test_images, 'image')} of "
         f"another data set, {content.tested_on}, of which nothing was used before.",
