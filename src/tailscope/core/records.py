@@ -143,6 +143,8 @@ class ExperimentData:
             on the image, bool. Only samplers read them.
         reader_masks: (row, class name) to reader's name to the (H, W) boolean union of what that reader drew, whichever
             readers were chosen; empty where nobody drew.
+        soft: (N, K) float32: the probability in (0, 1) with which the training loss takes a label of the training split
+            whose target is NaN; NaN where it takes none. None without such labels. Nothing but that loss reads it.
     """
 
     name: str
@@ -161,6 +163,7 @@ class ExperimentData:
     flips_allowed: bool = False
     attributes: dict[str, NDArray[Any]] = field(default_factory=dict)
     reader_masks: Callable[[int, str], dict[str, NDArray[np.bool_]]] = no_readers
+    soft: NDArray[np.float32] | None = None
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Row numbers of one split, ascending."""

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from tailscope.core import InputError
 from tailscope.data import DATASETS, DataSettings, SplitSettings
-from tailscope.data.settings import Uncertain, require_policies
+from tailscope.data.policies import WRITTEN, require_policies
 from tailscope.experiment.lens_config import Lenses
 from tailscope.experiment.sections import OpenSection, Section, named
 from tailscope.models import MODELS
@@ -70,6 +70,9 @@ def _policies(value: Any) -> Any:
     return value
 
 
+_Policy = Annotated[str, Field(pattern=WRITTEN)]
+
+
 class DataSection(Section):
     """Which images and labels; ``args`` are the settings of the source."""
 
@@ -84,9 +87,10 @@ class DataSection(Section):
     labels: Literal["multi_label", "binary"] = "multi_label"
     hierarchy: dict[str, tuple[str, ...]] | None = None
     class_map: dict[str, Annotated[tuple[str, ...], BeforeValidator(_several)]] | None = None
-    uncertain: Annotated[Uncertain | dict[str, Uncertain], BeforeValidator(_policies)] = "ignore"
+    uncertain: Annotated[_Policy | dict[str, _Policy], BeforeValidator(_policies)] = "ignore"
     unmentioned: Literal["negative", "ignore"] = "negative"
     readers: str = "union"
+    label_readers: str = "any"
     near_duplicates: Literal["refuse", "report"] = "refuse"
     split: SplitSettings = Field(default_factory=SplitSettings)
 
@@ -95,6 +99,7 @@ class DataSection(Section):
         DATASETS.build(self.source, **self.args)
         if min(self.image_size) < 16:
             raise ValueError(f"`image_size` must be 16 pixels or more; got {self.image_size}")
+        self.view()  # refuses choices that do not go together
         return self
 
     def view(self) -> DataSettings:
@@ -110,6 +115,7 @@ class DataSection(Section):
             uncertain=self.uncertain,
             unmentioned=self.unmentioned,
             readers=self.readers,
+            label_readers=self.label_readers,
             near_duplicates=self.near_duplicates,
             split=self.split,
         )
