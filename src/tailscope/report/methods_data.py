@@ -12,8 +12,16 @@ from tailscope.report.content import ReportContent
 from tailscope.report.frames import GROUPS, float_of, text_of
 from tailscope.report.numbers import count, plural, setting, share
 
-_BECAME = re.compile(r"(\d+) (uncertain|unmentioned) labels became (\w+)(.*)")
+_BECAME = re.compile(r"(\d+) (uncertain|unmentioned) labels became (soft\([^)]*\)|\w+)([^;]*)")
 _POLICIES = {"zeros": "negative", "negative": "negative", "ones": "positive", "ignore": "missing"}
+_SOFT = "positive with that weight and negative with the rest in the training loss, and missing elsewhere"
+_READ = {
+    "any": "a finding was positive where any reader of the image named it",
+    "majority": "a finding was positive where more than half of the readers of the image named it",
+    "all": "a finding was positive where all readers of the image named it",
+    "each": "training took every reading as an observation of its own, by the share of the readers who named the "
+    "finding; validation and test took the majority",
+}
 
 
 def data_sentences(content: ReportContent) -> tuple[str, ...]:
@@ -27,10 +35,14 @@ def policies_told(done: Conducted, states: Collection[str] = ("uncertain", "unme
     """What became of the labels of these states, policy by policy."""
     matches = (_BECAME.match(note) for note in done.data_notes)
     return [
-        f"{plural(int(found[1]), f'{found[2]} label')}{found[4]} counted as {_POLICIES.get(found[3], found[3])}"
+        f"{plural(int(found[1]), f'{found[2]} label')}{found[4]} counted as {_policy(found[3])}"
         for found in matches
         if found and found[2] in states
     ]
+
+
+def _policy(name: str) -> str:
+    return f"{name}: {_SOFT}" if name.startswith("soft(") else _POLICIES.get(name, name)
 
 
 def split_counts(content: ReportContent) -> dict[str, int]:
@@ -108,6 +120,9 @@ def _labels(done: Conducted) -> tuple[str, ...]:
     told = []
     if done.setting("data", "labels") == "binary":
         told.append("The classes were joined to one: any finding.")
+    if any(re.match(r"labels of \d+ readers", note) for note in done.data_notes):
+        rule = str(done.setting("data", "label_readers"))
+        told.append(f"Of the readers of an image, {_READ.get(rule, f'{rule} alone counted')}.")
     policies = policies_told(done)
     if policies:
         why = "; a missing label took no part in loss or metrics" if "as missing" in joined(policies) else ""
