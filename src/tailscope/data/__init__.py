@@ -10,6 +10,7 @@ from tailscope.data.pasted import Pasted
 from tailscope.data.phantom import Phantom
 from tailscope.data.preparation import prepare
 from tailscope.data.registry import DATASETS
+from tailscope.data.relabelling import relabelled, trained_alike
 from tailscope.data.settings import DataSettings, SplitSettings
 
 __all__ = [
@@ -21,4 +22,6 @@ __all__ = [
     "SplitSettings",
     "inspect_dataset",
     "prepare",
+    "relabelled",
+    "trained_alike",
 ]

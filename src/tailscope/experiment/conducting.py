@@ -14,6 +14,8 @@ from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.ensembles import compare_ensembles
 from tailscope.experiment.fitting import CHECKPOINTS, make_run
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.label_view_table import compare_label_views
+from tailscope.experiment.label_views import by_labels, labels_of, view_runs
 from tailscope.experiment.looking import Looking
 from tailscope.experiment.permuted import permuted_folder, permuted_run, wants_permuted
 from tailscope.experiment.plan import Run, is_fitted, planned_runs
@@ -125,14 +127,17 @@ def _content(
             arms = tuned_treatments(config, prepared.data, folder, progress, may_train=may_train)
         config = config.model_copy(update={"treatments": arms})
         prepared = replace(prepared, config=prepared.config.model_copy(update={"treatments": arms}))
-    runs = planned_runs(config, prepared.data)
     roles = roles_of(config, prepared.data.counts)
+    viewed = view_runs(config, prepared.further, roles)
+    runs = (*planned_runs(config, prepared.data), *viewed)
     unfinished = [one for one in runs if not is_fitted(folder, one)]
     if not may_train:
         _require_finished(folder, prepared, unfinished, len(runs))
     if unfinished:
-        require_sound(config, prepared.data, list(dict.fromkeys(one.arm for one in unfinished)), progress)
-    looked = tuple(one for one in runs if one.arm in roles.compared)
+        for labels, arms in by_labels(config, prepared.data, prepared.further, unfinished):
+            require_sound(config, labels, arms, progress)
+    networks = {*roles.compared, *(one.arm for one in viewed)}
+    looked = tuple(one for one in runs if one.arm in networks)
     looking = Looking(folder, prepared, looked, timings, progress)
     looking.at_references()
     for number, one in enumerate(runs, 1):
@@ -141,13 +146,15 @@ def _content(
             if is_fitted(folder, one):
                 remove_state(folder.run(one.name) / CHECKPOINTS)  # a kill right after the record leaves it behind
             else:
-                make_run(folder, config, prepared.data, one, progress)
-        looking.at(one, has_network=one.arm in roles.compared)
+                labels = labels_of(config, prepared.data, prepared.further, one.arm)
+                make_run(folder, config, labels, one, progress)
+        looking.at(one, has_network=one.arm in networks)
     grids = Grids.of(runs, roles, config.seeds)
     test = TestSet.of(prepared.data, config.compare.resamples, config.compare.seed)
     with timings.stage("comparison"):
         comparison = compare_runs(folder, prepared, test, grids, progress)
         compare_ensembles(folder, config, test, grids.every)
+        compare_label_views(folder, prepared, test, runs, roles, progress)
     with timings.stage("report"):
         return report_content(folder, prepared, grids, roles, comparison), comparison
 

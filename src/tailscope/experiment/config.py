@@ -11,9 +11,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from tailscope.core import InputError
 from tailscope.data import DATASETS, DataSettings, SplitSettings
-from tailscope.data.policies import WRITTEN, require_policies
 from tailscope.experiment.lens_config import Lenses
 from tailscope.experiment.sections import OpenSection, Section, named
+from tailscope.experiment.view_config import LabelViewSection, Policies, Unmentioned, stated_view, view_arm
 from tailscope.models import MODELS
 from tailscope.training import TrainingSettings
 from tailscope.treatments import TREATMENTS, ImbalanceTreatment
@@ -64,15 +64,6 @@ def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-def _policies(value: Any) -> Any:
-    """Refused here in one sentence; the union would name each of its members."""
-    require_policies(value)
-    return value
-
-
-_Policy = Annotated[str, Field(pattern=WRITTEN)]
-
-
 class DataSection(Section):
     """Which images and labels; ``args`` are the settings of the source."""
 
@@ -87,8 +78,8 @@ class DataSection(Section):
     labels: Literal["multi_label", "binary"] = "multi_label"
     hierarchy: dict[str, tuple[str, ...]] | None = None
     class_map: dict[str, Annotated[tuple[str, ...], BeforeValidator(_several)]] | None = None
-    uncertain: Annotated[_Policy | dict[str, _Policy], BeforeValidator(_policies)] = "ignore"
-    unmentioned: Literal["negative", "ignore"] = "negative"
+    uncertain: Policies = "ignore"
+    unmentioned: Unmentioned = "negative"
     readers: str = "union"
     label_readers: str = "any"
     near_duplicates: Literal["refuse", "report"] = "refuse"
@@ -213,6 +204,7 @@ class ExperimentConfig(Section):
     compare: CompareSection = CompareSection()
     audit: AuditSection = AuditSection()
     tune: TuneSection | None = None
+    label_views: tuple[Annotated[LabelViewSection, BeforeValidator(stated_view)], ...] | None = None
 
     @model_validator(mode="after")
     def _arms_and_seeds(self) -> ExperimentConfig:
@@ -272,6 +264,32 @@ class ExperimentConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _views_are_apart(self) -> ExperimentConfig:
+        if self.label_views is None:
+            return self
+        names = [view.name for view in self.label_views]
+        if len(names) < 2:
+            raise ValueError("`label_views` compares two views or more; add one, or set `data.uncertain` instead")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"`label_views` holds {twice[0]!r} twice; each must differ (a view can have a `label`)")
+        for view in self.label_views:
+            view.settings(self.data.view())  # refuses choices that do not go together
+        folders = [slug(arm) for arm in (*self.arms, *self.viewed)]
+        if shared := [arm for arm in self.viewed if folders.count(slug(arm)) > 1]:
+            raise ValueError(f"arm {shared[0]!r} would share its folder's name; give the view or the arm a `label`")
+        return self
+
+    @property
+    def further_views(self) -> tuple[str, ...]:
+        """Names of the label views beyond the first, which is that of the arms themselves."""
+        return tuple(view.name for view in (self.label_views or ())[1:])
+
+    @property
+    def viewed(self) -> dict[str, tuple[str, str]]:
+        """Label of an arm under a further view to (arm, view)."""
+        return {view_arm(arm, view): (arm, view) for view in self.further_views for arm in self.arms}
+
     @property
     def second_control(self) -> str | None:
         """Label of the second control, which is none of ``arms``; None where none was asked for."""
@@ -330,6 +348,6 @@ class ExperimentConfig(Section):
         return [section.arm for section in self._trained_sections]
 
     def treatment(self, arm: str) -> TreatmentSection:
-        """The section of one arm; of the second control, that of control."""
-        stated = self.compare.control if arm == self.second_control else arm
+        """The section of one arm; of the second control, that of control, and under a view, that of its arm."""
+        stated = self.compare.control if arm == self.second_control else self.viewed.get(arm, (arm,))[0]
         return next(treatment for treatment in self.treatments if treatment.arm == stated)

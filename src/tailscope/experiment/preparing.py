@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.confounders import confounders_of
 from tailscope.experiment.fitting import fresh_network, require_checkpoints
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.label_views import data_by_view, view_problems
 from tailscope.experiment.lens_layers import find_layers, with_layers
 from tailscope.experiment.plan import folder_identity
 from tailscope.experiment.plan_history import freeze_plan
@@ -55,12 +56,14 @@ class Prepared:
         data: Images, targets, split.
         layers: Lens to the layers that it looks at.
         notes: What the user should know before reading a number, one sentence each.
+        further: Label views beyond the first to the data with their labels; ``data`` has those of the first.
     """
 
     config: ExperimentConfig
     data: ExperimentData
     layers: dict[str, tuple[Layer, ...]]
     notes: tuple[str, ...]
+    further: Mapping[str, ExperimentData] = field(default_factory=dict)
 
 
 def open_dataset(config: ExperimentConfig) -> Dataset:
@@ -78,15 +81,18 @@ def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progr
     dataset = open_dataset(config)
     with progress.task("reading images", len(dataset.images)) as advance:
         data = prepare(dataset, config.data.view(), config.data.cache or folder.cache, steps(advance))
+    data, further = data_by_view(config, dataset, data)
     network = fresh_network(config, data, config.seeds[0])
     _require_counts(config, data, folder, network)
+    if problems := view_problems(config, further, network):
+        raise DataError(problems)
     _require_confounders(config, data)
     subgroup_columns(data, config.lenses.performance.subgroups)  # refuses a name that makes no subgroups
     shape = tuple(network.preprocessing(data.pixels[:1]).shape)
     layers, coarse = find_layers(config, network, shape)
     grouping = [group_note(data.counts.prevalences)]
     notes = tuple(note for note in (*data.notes, *_cautions(config, data), *grouping, *coarse) if note)
-    return Prepared(with_layers(config, layers), data, layers, notes)
+    return Prepared(with_layers(config, layers), data, layers, notes, further)
 
 
 def open_folder(
