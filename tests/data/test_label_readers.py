@@ -101,7 +101,9 @@ def test_one_reader_alone_counts_and_the_images_of_others_are_unknown(tables):
 
 
 def test_an_unknown_reader_is_refused_and_the_known_ones_are_named(tables):
-    with pytest.raises(UnknownNameError, match=r"`label_readers` must be any, majority, all, each or a reader .*Known: .*R0, R1"):
+    with pytest.raises(
+        UnknownNameError, match=r"`label_readers` must be any, majority, all, each or a reader .*Known: .*R0, R1"
+    ):
         view_labels(tables(["pn"]), DataSettings(label_readers="R"))
     with pytest.raises(InputError, match="`label_readers` must be any, majority, all, each or the name"):
         DataSettings(label_readers="")
@@ -172,7 +174,7 @@ def test_readers_may_label_the_same_image_and_one_of_them_only_once(tables):
     dataset = tables(["pn", "p"])
     check_dataset(dataset)
     twice = replace(dataset, labels=pd.concat([dataset.labels, dataset.labels.head(1)]))
-    with pytest.raises(DataError, match="1 labels are given more than once.*one state per image, class and reader"):
+    with pytest.raises(DataError, match=r"1 labels are given more than once.*one state per image, class and reader"):
         check_dataset(twice)
 
 

@@ -131,7 +131,10 @@ def test_without_uncertain_training_images_nothing_is_soft(dataset):
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        ("soft(1)", r"`uncertain: soft\(1\)` needs a probability between 0 and 1, both left out; got 1: write zeros or"),
+        (
+            "soft(1)",
+            r"`uncertain: soft\(1\)` needs a probability between 0 and 1, both left out; got 1: write zeros or",
+        ),
         ("soft(0)", "needs a probability between 0 and 1"),
         ("soft(1.5)", "got 1.5"),
         ("soft(half)", r"`uncertain` must be one of zeros, ones, ignore, soft\(p\), .*got 'soft\(half\)'"),

@@ -122,9 +122,7 @@ def require_rule_name(label_readers: object) -> None:
         InputError: It cannot.
     """
     if not isinstance(label_readers, str) or not label_readers:
-        raise InputError(
-            f"`label_readers` must be {', '.join(RULES)} or the name of a reader; got {label_readers!r}"
-        )
+        raise InputError(f"`label_readers` must be {', '.join(RULES)} or the name of a reader; got {label_readers!r}")
 
 
 def _done(label_readers: str) -> str:

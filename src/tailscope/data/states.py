@@ -52,9 +52,7 @@ def readings_of(dataset: Dataset, classes: tuple[str, ...]) -> Readings:
     return Readings(states, readers)
 
 
-def _slots(
-    rows: NDArray[np.intp], reader: pd.Series, count: int
-) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
+def _slots(rows: NDArray[np.intp], reader: pd.Series, count: int) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
     """The place of each label's reader among the readers of its image, and the (R, N) names in these places."""
     written = reader.where(reader.notna(), "").astype(str)
     numbers, names = pd.factorize(written, sort=True)

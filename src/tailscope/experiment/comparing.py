@@ -90,7 +90,9 @@ def compare_runs(
     """Compare all runs and write the tables of the comparison: ``findings.parquet`` and those beside it."""
     config = prepared.config
     paths = _paths(folder)
-    stage = Stage.of(folder.path / "findings.stage.json", tuple(paths.values()), comparison_inputs(folder, config, grids))
+    stage = Stage.of(
+        folder.path / "findings.stage.json", tuple(paths.values()), comparison_inputs(folder, config, grids)
+    )
     if stage.is_done:
         return _read(paths)
     progress.say(f"comparing {len(grids.compared.arms)} arms over {len(config.seeds)} seeds")

@@ -135,7 +135,10 @@ def _needs(prepared: Prepared, runs: int) -> tuple[tuple[str, str], ...]:
     arms = len(config.arms) + (config.second_control is not None)
     steps = config.training.epochs * math.ceil(data.rows("train").size / config.training.batch_size)
     return (
-        ("runs", f"{runs} ({arms} arms × {len(config.seeds)} seeds{_viewed(prepared, runs, arms)}){_further(prepared)}"),
+        (
+            "runs",
+            f"{runs} ({arms} arms × {len(config.seeds)} seeds{_viewed(prepared, runs, arms)}){_further(prepared)}",
+        ),
         ("images", " + ".join(f"{data.rows(split).size:,} {split}" for split in ("train", "val", "test"))),
         ("network", f"{sum(p.numel() for p in network.module.parameters()):,} parameters"),
         ("steps per run", f"{steps:,} of {config.training.batch_size} images"),

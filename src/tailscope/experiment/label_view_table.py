@@ -109,9 +109,7 @@ def _within_views(of_view: dict[str, list[MetricSamples]], settings: ComparisonS
         yield _valued(found, cells).assign(comparison="treatment", view=view, treatment=treatment)
 
 
-def _joined(
-    own: list[MetricSamples], of_view: dict[str, list[MetricSamples]], arm: str
-) -> Iterator[MetricSamples]:
+def _joined(own: list[MetricSamples], of_view: dict[str, list[MetricSamples]], arm: str) -> Iterator[MetricSamples]:
     """The cells of one treatment with a row per view; a cell that a view has no value of is left out."""
     known = {view: {_place(cell): cell for cell in cells} for view, cells in of_view.items()}
     for cell in own:
@@ -135,7 +133,9 @@ def _place(cell: MetricSamples) -> tuple[str, str, str]:
 def _valued(found: pd.DataFrame, cells: list[MetricSamples]) -> pd.DataFrame:
     """The findings with the mean over seeds of both arms."""
     values = {
-        (*_place(cell), arm): float(row.mean()) for cell in cells for arm, row in zip(cell.arms, cell.values, strict=True)
+        (*_place(cell), arm): float(row.mean())
+        for cell in cells
+        for arm, row in zip(cell.arms, cell.values, strict=True)
     }
     places = list(zip(found["lens"], found["metric"], found["class"], strict=True))
     for column, name in (("arm", "value"), ("control", "control_value")):

@@ -34,9 +34,7 @@ def data_by_view(
     """
     if config.label_views is None:
         return data, {}
-    found = {
-        view.name: relabelled(data, dataset, view.settings(config.data.view())) for view in config.label_views
-    }
+    found = {view.name: relabelled(data, dataset, view.settings(config.data.view())) for view in config.label_views}
     problems = [
         f"`label_views`: {one!r} and {other!r} give the same training labels; leave one of them out"
         for one, other in combinations(found, 2)
@@ -58,7 +56,9 @@ def view_problems(config: ExperimentConfig, further: Mapping[str, ExperimentData
         except InputError as error:
             problems.append(f"label view {view!r}: {error}")
         for arm in config.arms:
-            problems += [f"arm {view_arm(arm, view)!r}: {one}" for one in treatment_problems(config, data, arm, network)]
+            problems += [
+                f"arm {view_arm(arm, view)!r}: {one}" for one in treatment_problems(config, data, arm, network)
+            ]
     return problems
 
 
@@ -71,9 +71,7 @@ def view_arms(config: ExperimentConfig, roles: Roles) -> tuple[str, ...]:
 
 def view_runs(config: ExperimentConfig, further: Mapping[str, ExperimentData], roles: Roles) -> tuple[Run, ...]:
     """The runs under the further views, after all others: seed by seed, view by view, control first."""
-    places = [
-        (arm, view, seed) for seed in config.seeds for view in further for arm in view_arms(config, roles)
-    ]
+    places = [(arm, view, seed) for seed in config.seeds for view in further for arm in view_arms(config, roles)]
     return tuple(_run(config, further[view], arm, view, seed) for arm, view, seed in places)
 
 

@@ -37,26 +37,28 @@ def label_views(content: ReportContent) -> tuple[Section, ...]:
         return (Section("label-views", "Label views", (not_shown("no comparison of label views was handed over"),)),)
     views = list(dict.fromkeys(text_of(row["view"]) for row in rows))
     blocks: list[Block] = [Paragraph(_design(views))]
+    arms = ("", *dict.fromkeys(text_of(row["arm"]) for row in rows))  # an arm looks alike in both charts
     for kind in ("view", "treatment"):
         mine = [row for row in rows if row["comparison"] == kind]
-        blocks += _comparison(kind, mine) if mine else []
+        blocks += _comparison(kind, mine, arms) if mine else []
     return (Section("label-views", "Label views", tuple(blocks)),)
 
 
 def _design(views: list[str]) -> str:
     return (
         f"Every arm of the comparison was trained again with the training and validation labels of "
-        f"{plural(len(views), 'further label view')} ({listed(views, limit=len(views))}). Images, split, batches and "
-        "test labels are those of the first view, whose arms are the arms of all other chapters. What follows is "
-        "apart from them: each treatment, and each view, is a comparison of its own, adjusted over its own classes."
+        f"{plural(len(views), 'further label view')} ({listed(views, limit=len(views))}). Images, split and test labels "
+        "are those of the first view, whose arms are the arms of all other chapters; so are the batches, but for "
+        "samplers that draw by labels. What follows is apart from the other chapters: each treatment, and each view, "
+        "is a comparison of its own, adjusted over its own classes."
     )
 
 
-def _comparison(kind: str, rows: Rows) -> list[Block]:
+def _comparison(kind: str, rows: Rows, arms: tuple[str, ...]) -> list[Block]:
     blocks: list[Block] = [Paragraph(_counted(kind, rows))]
     for number, metric in enumerate(metrics_of(rows, first=PERFORMANCE_METRICS)):
         mine = [row for row in rows if row["metric"] == metric]
-        blocks += _forest(kind, metric, mine) if number == 0 else []
+        blocks += _forest(kind, metric, mine, arms) if number == 0 else []
         blocks.append(_table(kind, metric, mine))
     return blocks
 
@@ -67,9 +69,16 @@ def _counted(kind: str, rows: Rows) -> str:
     start = f"{_TITLES[kind]}: "
     if not judged:
         return f"{start}there is no verdict, because {_why_none(rows)}."
-    arms = list(dict.fromkeys(f"{row['arm']} ({row['class']}, {metric_name(text_of(row['metric']))})" for row in different))
-    which = f": {listed(arms, limit=6)}" if arms else ""
-    return f"{start}{len(different)} of {plural(len(judged), 'comparison')} by class differ beyond noise{which}."
+    arms = list(
+        dict.fromkeys(f"{row['arm']} ({row['class']}, {metric_name(text_of(row['metric']))})" for row in different)
+    )
+    which = f" ({listed(arms, limit=6)})" if arms else ""
+    equal = sum(text_of(row["verdict"]) == "equivalent" for row in judged)
+    undecided = len(judged) - len(different) - equal
+    return (
+        f"{start}of {plural(len(judged), 'comparison')} by class, {len(different)} differ beyond noise{which}, "
+        f"{equal} are equivalent and {undecided} undecided, which does not mean no difference."
+    )
 
 
 def _why_none(rows: Rows) -> str:
@@ -80,7 +89,7 @@ def _is_primary(row: dict[str, Any]) -> bool:
     return bool(row["primary"]) and row["primary"] == row["primary"]
 
 
-def _forest(kind: str, metric: str, rows: Rows) -> list[Block]:
+def _forest(kind: str, metric: str, rows: Rows, arms: tuple[str, ...]) -> list[Block]:
     """Differences of one metric, class by class, or their means alone where the classes would fill pages."""
     finite = [row for row in rows if math.isfinite(float_of(row["difference"]))]
     by_class_rows = [row for row in finite if row["class"] not in AGGREGATES]
@@ -89,11 +98,10 @@ def _forest(kind: str, metric: str, rows: Rows) -> list[Block]:
     if not shown:
         return []
     margin, name = float_of(shown[0]["margin"]), capital(metric_name(metric))
-    arms = ("", *dict.fromkeys(text_of(row["arm"]) for row in shown))
     what = "means over classes" if is_long else "per class from frequent to rare"
     caption = (
         f"{name}, arms {_SAID[kind]}, {what}, with 95 % intervals; the grey band is the margin of "
-        f"±{decimal(margin, 2)}. The verdict stands beside each, and only it is corrected for the number of comparisons."
+        f"±{decimal(margin, 2)}. The verdict stands beside each, and only it is corrected for their number."
     )
     title = f"{name}, view − first view" if kind == "view" else f"{name}, treatment − control"
     return [Figure(caption, forest_chart(title, shown, arms, margin))]
@@ -107,7 +115,7 @@ def _table(kind: str, metric: str, rows: Rows) -> Table:
     )
     return Table(
         caption,
-        ("class", "arm", "against", name, "there", "difference", "adjusted p", "verdict"),
+        ("class", "arm", "against", name, f"{name} against", "difference", "adjusted p", "verdict"),
         tuple(_line(row, notes) for row in rows),
         title=f"{_TITLES[kind]}: {name}",
         is_open=len(rows) <= _MOST_OPEN and metric in PERFORMANCE_METRICS[:1],

@@ -61,8 +61,9 @@ def _views(done: Conducted) -> tuple[str, ...]:
     named = [_view(view) for view in views if isinstance(view, Mapping)]
     return (
         f"Every arm was trained under {plural(len(named), 'label view')} ({'; '.join(named)}), which decide the labels "
-        "of training and validation; images, split, batches and test labels were the same. The views were compared "
-        "apart from the treatments, each with the first, and each treatment with control within every further view.",
+        "of training and validation; images, split and test labels were the same, and so were the batches, but for "
+        "samplers that draw by labels. The views were compared apart from the treatments: each with the first, and "
+        "each treatment with control within every further view.",
     )
 
 

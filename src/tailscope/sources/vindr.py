@@ -65,7 +65,8 @@ class VinDrCxr:
     Expects PhysioNet's ``annotations/image_labels_*.csv`` and ``annotations_*.csv``, with 27 findings, or Kaggle's
     ``train.csv``, with 14; and the images, DICOM or converted, in ``train`` and ``test``, else anywhere below.
     PhysioNet's two parts are the published split. Readers differ much, so every box and every label keeps its reader;
-    which of them count is decided by the view (``data.label_readers``: any reader, unless told otherwise). Boxes refer to the stored raster; for a reduced copy, to the sizes in ``train_meta.csv``
+    whose labels count is decided by the view (``data.label_readers``: any reader's, unless told otherwise). Boxes refer
+    to the stored raster; for a reduced copy, to the sizes in ``train_meta.csv``
     (``image_id, dim0, dim1``: height and width). No patient is published.
 
     Args:

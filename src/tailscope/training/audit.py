@@ -24,8 +24,8 @@ class StepDone(TypedDict):
     ``rows`` (B,): positions of the images. ``targets`` (B, K) in {0, 1, NaN}: as they came to the loss; with a mix-up
     those of the side with the larger share. ``logits`` (B, K), ``gradient`` (B, K): ∂L/∂logits, not scaled for mixed
     precision. ``loss``: a number, or a scalar tensor, which is not waited for. ``training``: whether the network was in
-    training mode. With a mix-up, ``partners`` (B,): positions of the partners, and ``share``: their λ. With soft labels,
-    ``soft`` (B, K): probabilities, NaN where a label is none; they count in loss and norm, and on no side of a class.
+    training mode. With a mix-up, ``partners`` (B,): positions of the partners, and ``share``: their λ. With labels that
+    are probabilities, ``soft`` (B, K), NaN elsewhere: they count in loss and norm, and on no side of a class.
     """
 
     rows: NDArray[np.int64]
