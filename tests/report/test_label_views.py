@@ -68,7 +68,7 @@ def test_there_is_a_table_per_comparison_and_metric_with_both_values():
         "Treatments within the further views: AUROC",
         "Treatments within the further views: mass inside",
     ]
-    line = [cell.text for cell in tables[0].rows[-1]]
+    line = [cell.text for cell in tables[0].rows[-2]]
     assert line[1:5] == ["focal [ones]", "focal", "0.850", "0.800"]
     assert line[-1] == "undecided"
 

@@ -14,13 +14,12 @@ from tailscope.report.numbers import count, plural, setting, share
 
 _BECAME = re.compile(r"(\d+) (uncertain|unmentioned) labels became (soft\([^)]*\)|\w+)([^;]*)")
 _POLICIES = {"zeros": "negative", "negative": "negative", "ones": "positive", "ignore": "missing"}
-_SOFT = "positive with that weight and negative with the rest in the training loss, and missing elsewhere"
 _READ = {
-    "any": "a finding was positive where any reader of the image named it",
-    "majority": "a finding was positive where more than half of the readers of the image named it",
-    "all": "a finding was positive where all readers of the image named it",
-    "each": "training took every reading as an observation of its own, by the share of the readers who named the "
-    "finding; validation and test took the majority",
+    "any": "A finding was positive where any reader of the image named it.",
+    "majority": "A finding was positive where more than half of the readers of the image named it.",
+    "all": "A finding was positive where all readers of the image named it.",
+    "each": "Training took every reading of an image as an observation of its own, by the share of the readers who "
+    "named the finding; validation and test took their majority.",
 }
 
 
@@ -42,7 +41,10 @@ def policies_told(done: Conducted, states: Collection[str] = ("uncertain", "unme
 
 
 def _policy(name: str) -> str:
-    return f"{name}: {_SOFT}" if name.startswith("soft(") else _POLICIES.get(name, name)
+    if not name.startswith("soft("):
+        return _POLICIES.get(name, name)
+    weight = name.removeprefix("soft(").removesuffix(")")
+    return f"positive with weight {weight} and as negative with the rest in the training loss, and as missing elsewhere"
 
 
 def split_counts(content: ReportContent) -> dict[str, int]:
@@ -122,7 +124,7 @@ def _labels(done: Conducted) -> tuple[str, ...]:
         told.append("The classes were joined to one: any finding.")
     if any(re.match(r"labels of \d+ readers", note) for note in done.data_notes):
         rule = str(done.setting("data", "label_readers"))
-        told.append(f"Of the readers of an image, {_READ.get(rule, f'{rule} alone counted')}.")
+        told.append(_READ.get(rule, f"Of the readers of the labels, {rule} alone counted."))
     policies = policies_told(done)
     if policies:
         why = "; a missing label took no part in loss or metrics" if "as missing" in joined(policies) else ""
