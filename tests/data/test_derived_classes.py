@@ -11,7 +11,7 @@ from tailscope.core import DataError
 from tailscope.core.records import STATES
 from tailscope.data import DataSettings, prepare
 from tailscope.data.derived_classes import closed_classes, derived_dataset, mapped_classes
-from tailscope.data.states import state_matrix
+from tailscope.data.states import readings_of
 from tailscope.sources import CsvTables
 
 CELLS = {"positive": "1", "negative": "0", "uncertain": "-1", "unmentioned": ""}
@@ -28,7 +28,7 @@ def dataset(csv_folder):
 
 
 def states(dataset, name):
-    return [STATES[code] for code in state_matrix(dataset, (name,))[:, 0]]
+    return [STATES[code] for code in readings_of(dataset, (name,)).states[0, :, 0]]
 
 
 def together(one, other):

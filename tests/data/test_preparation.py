@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,3 +134,20 @@ def test_binary_labels_make_one_class(csv_folder, source, tmp_path):
     data = prepare(source(csv_folder()), settings, tmp_path / "cache")
     assert data.classes == ("any finding",)
     assert data.targets.shape == (60, 1)
+
+
+def test_probabilities_are_for_training_images_and_in_the_fingerprint(csv_folder, tmp_path):
+    cells = ["1", "0", "-1"]
+    lines = [f"{number:02}.png,p{number},{cells[number % 3]}" for number in range(60)]
+    dataset = CsvTables()(csv_folder(labels="image,patient,mass\n" + "\n".join(lines)))
+    plain, soft, softer = (
+        prepare(dataset, replace(SETTINGS, uncertain=policy), tmp_path / "cache")
+        for policy in ("ignore", "soft(0.7)", "soft(0.2)")
+    )
+    assert plain.soft is None
+    assert np.array_equal(soft.targets, plain.targets, equal_nan=True)
+    assert np.array_equal(soft.split, plain.split)
+    doubtful = (np.arange(60) % 3 == 2) & (soft.split == "train")
+    assert np.allclose(soft.soft[:, 0], np.where(doubtful, 0.7, np.nan), equal_nan=True)
+    assert soft.counts == plain.counts
+    assert len({plain.fingerprint, soft.fingerprint, softer.fingerprint}) == 3

@@ -102,3 +102,51 @@ def test_a_policy_of_an_unknown_class_or_an_unknown_policy_is_refused(dataset):
         targets(dataset, uncertain={"edma": "ones"})
     with pytest.raises(InputError, match=r"`uncertain` must be one of .*, or one of them per class; got 'maybe'"):
         targets(dataset, uncertain={"edema": "maybe"})
+
+
+def test_a_soft_label_is_unknown_but_for_training(dataset):
+    view = view_labels(dataset, DataSettings(uncertain="soft(0.7)"))
+    assert np.array_equal(view.targets, view_labels(dataset, DataSettings()).targets, equal_nan=True)
+    assert np.allclose(view.training, [[1, 0], [0, 0.7], [0, 1], [0, 0], [0.7, 0.7]])
+    split = np.array(["train", "train", "val", "test", "val"])
+    targets, soft = view.dealt(split)
+    assert np.isnan(targets[[1, 4], 1]).all()
+    assert np.allclose(soft, [[np.nan, np.nan], [np.nan, 0.7], *[[np.nan] * 2] * 3], equal_nan=True)
+    assert "3 uncertain labels became soft(0.7); outside training they are unknown" in view.notes
+
+
+def test_each_class_may_have_its_own_probability(dataset):
+    view = view_labels(dataset, DataSettings(uncertain={"edema": "soft(0.25)", "mass": "ones"}))
+    assert np.allclose(view.training[4], [1, 0.25])
+    assert view.targets[4, 0] == 1
+    assert np.isnan(view.targets[4, 1])
+    assert "2 uncertain labels became soft(0.25) (edema); outside training they are unknown" in view.notes
+
+
+def test_without_uncertain_training_images_nothing_is_soft(dataset):
+    view = view_labels(dataset, DataSettings(uncertain="soft(0.7)"))
+    assert view.dealt(np.array(["train", "test", "train", "train", "test"]))[1] is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (
+            "soft(1)",
+            r"`uncertain: soft\(1\)` needs a probability between 0 and 1, both left out; got 1: write zeros or",
+        ),
+        ("soft(0)", "needs a probability between 0 and 1"),
+        ("soft(1.5)", "got 1.5"),
+        ("soft(half)", r"`uncertain` must be one of zeros, ones, ignore, soft\(p\), .*got 'soft\(half\)'"),
+        ("soft(-0.5)", "`uncertain` must be one of"),
+        (0.5, "got 0.5"),
+    ],
+)
+def test_a_probability_must_lie_between_0_and_1(policy, message):
+    with pytest.raises(InputError, match=message):
+        DataSettings(uncertain=policy)
+
+
+def test_a_binary_label_takes_no_probability(dataset):
+    with pytest.raises(InputError, match=r"`labels: binary` takes no probability.*got `uncertain: soft\(0.5\)`"):
+        DataSettings(labels="binary", uncertain={"edema": "soft(0.5)"})

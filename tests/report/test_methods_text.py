@@ -162,6 +162,36 @@ def test_the_policy_of_uncertain_labels_is_told_with_their_number(policy, word):
     )
 
 
+def test_a_probability_is_told_as_a_weight_of_the_training_loss():
+    note = "37 uncertain labels became soft(0.7) (edema); outside training they are unknown"
+    assert (
+        "37 uncertain labels (edema) counted as positive with weight 0.7 and as negative with the rest in the training "
+        "loss, and as missing elsewhere"
+    ) in told(provenance={"data__notes": [note]})
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("any", "A finding was positive where any reader of the image named it."),
+        ("each", "Training took every reading of an image as an observation of its own"),
+        ("R8", "Of the readers of the labels, R8 alone counted."),
+    ],
+)
+def test_whose_labels_counted_is_told_where_there_are_several_readers(rule, words):
+    note = "labels of 17 readers ('R1', 'R2' and 15 more); on 9 of 99 labels that several of them gave they differ"
+    settings = {"data__label_readers": rule}
+    assert words in told(settings=settings, provenance={"data__notes": [note]})
+    assert words not in told(settings=settings, provenance={"data__notes": ["split as published"]})
+
+
+def test_label_views_are_told_where_they_are_a_factor():
+    views = [{"uncertain": "zeros"}, {"label_readers": "all", "label": "strict"}]
+    text = told(settings={"label_views": views})
+    assert "under 2 label views (uncertain: zeros; label readers: all), which decide the labels of training" in text
+    assert "label view" not in told()
+
+
 def test_without_uncertain_labels_no_policy_is_mentioned():
     assert "uncertain" not in told(provenance={"data__notes": ["split as published"]})
 

@@ -10,8 +10,11 @@ import pytest
 from PIL import Image
 
 from tailscope.core import DataError, InputError
+from tailscope.data import DataSettings
+from tailscope.data.label_readers import voted
+from tailscope.data.states import Readings
+from tailscope.data.views import view_labels
 from tailscope.sources import VinDrCxr, recognise
-from tailscope.sources.reader_votes import is_found
 from tailscope.sources.vindr_tables import KAGGLE_CLASSES, PHYSIONET_CLASSES
 
 KAGGLE_HEADER = "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max"
@@ -77,31 +80,40 @@ def physionet(tmp_path, write_dicom):
     return build
 
 
-def positives(dataset):
-    labels = dataset.labels[dataset.labels["state"] == "positive"]
-    return {(image, name) for image, name in zip(labels["image_id"], labels["class"], strict=True)}
+def positives(dataset, **settings):
+    view = view_labels(dataset, DataSettings(**settings))
+    images = dataset.images["image_id"]
+    return {(images[row], view.classes[column]) for row, column in np.argwhere(view.targets == 1)}
 
 
 @pytest.mark.parametrize(
-    ("votes", "expected"),
+    ("label_readers", "expected"),
     [
         ("any", {("b", "Pneumothorax"), ("b", "ILD"), ("b", "Cardiomegaly"), ("a", "No finding")}),
         ("majority", {("b", "Pneumothorax"), ("a", "No finding")}),
         ("all", {("a", "No finding")}),
+        ("R8", {("b", "Pneumothorax"), ("b", "ILD")}),
     ],
 )
-def test_the_rule_of_votes_makes_the_labels(kaggle, votes, expected):
-    dataset = VinDrCxr(votes=votes)(kaggle())
-    assert positives(dataset) == expected
-    assert set(dataset.labels["reader"]) == {f"{votes} of the readers"}
+def test_the_view_makes_the_labels(kaggle, label_readers, expected):
+    dataset = VinDrCxr()(kaggle())
+    assert positives(dataset, label_readers=label_readers) == expected
+    assert set(dataset.labels["reader"]) == {"R1", "R2", "R3", "R8", "R9", "R10"}
     assert dataset.classes == KAGGLE_CLASSES
 
 
+def test_by_default_a_finding_of_any_reader_is_positive_and_all_else_is_negative_as_before(kaggle):
+    dataset = VinDrCxr()(kaggle())
+    targets = view_labels(dataset, DataSettings()).targets
+    found = {"a": {"No finding"}, "b": {"Pneumothorax", "ILD", "Cardiomegaly"}}
+    assert targets.tolist() == [[float(name in found[image]) for name in KAGGLE_CLASSES] for image in ("a", "b")]
+
+
 def test_the_published_votes_on_pneumothorax_give_96_58_and_45():
-    found, none = frozenset({"Pneumothorax"}), frozenset()
-    images = [[found, none, none]] * 38 + [[found, found, none]] * 13 + [[found] * 3] * 45 + [[none] * 3] * 9
-    readers = [dict(zip("abc", votes, strict=True)) for votes in images]
-    counts = [sum(is_found("Pneumothorax", by, rule) for by in readers) for rule in ("any", "majority", "all")]
+    votes = [(1, 0, 0)] * 38 + [(1, 1, 0)] * 13 + [(1, 1, 1)] * 45 + [(0, 0, 0)] * 9
+    states = np.array(votes, dtype=bool).T[:, :, None]
+    readings = Readings(np.where(states, 0, 1).astype(np.int8), np.full((3, len(votes)), [["a"], ["b"], ["c"]], object))
+    counts = [int((voted(readings, rule) == 0).sum()) for rule in ("any", "majority", "all")]
     assert counts == [96, 58, 45]
 
 
@@ -121,7 +133,10 @@ def test_kaggle_publishes_no_labelled_split_and_no_patient(kaggle):
     dataset = VinDrCxr()(kaggle())
     assert dataset.images["split"].isna().all()
     assert dataset.images["patient_id"].isna().all()
-    assert "3 readers per image; on 3 of 30 labels they differ" in " ".join(dataset.notes)
+    assert "3 readers per image; every label and every shape keeps its reader" in dataset.notes
+    notes = " ".join(view_labels(dataset, DataSettings()).notes)
+    assert "labels of 6 readers" in notes
+    assert "on 3 of 30 labels that several of them gave they differ; `label_readers: any`" in notes
 
 
 @pytest.mark.parametrize("place", ["annotations", "train", "."])
@@ -145,8 +160,7 @@ def test_physionet_has_27_findings_two_parts_and_a_consensus(physionet, place):
 
 
 def test_physionet_labels_by_majority(physionet):
-    dataset = VinDrCxr(votes="majority")(physionet())
-    assert positives(dataset) == {
+    assert positives(VinDrCxr()(physionet()), label_readers="majority") == {
         ("a", "No finding"),
         ("b", "Pneumothorax"),
         ("c", "Other disease"),
@@ -260,5 +274,3 @@ def test_a_folder_without_tables_and_unknown_settings_are_refused(tmp_path):
         VinDrCxr()(tmp_path)
     with pytest.raises(InputError, match="`missing` must be error or skip"):
         VinDrCxr(missing="no")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="`votes` must be any, majority or all"):
-        VinDrCxr(votes="most")  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ data:
   root: {root}
 {settings}  image_size: [224, 224]        # (height, width) of the network input
   labels: multi_label           # or binary: any finding
-  uncertain: ignore             # or zeros, ones
+  uncertain: ignore             # or zeros, ones, soft(0.5)
   # auto keeps the published split where there is one, and cuts by patient what it lacks
   split: {{by: auto, test: 0.2, val: 0.1, seed: 0}}
 

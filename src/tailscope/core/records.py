@@ -145,6 +145,8 @@ class ExperimentData:
             readers were chosen; empty where nobody drew.
         trained_on: Fingerprint of the data that the networks are trained with, where the test split is of another data
             set; empty: it is ``fingerprint``.
+        soft: (N, K) float32: the probability in (0, 1) with which the training loss takes a label of the training split
+            whose target is NaN; NaN where it takes none. None without such labels. Nothing but that loss reads it.
     """
 
     name: str
@@ -164,6 +166,7 @@ class ExperimentData:
     attributes: dict[str, NDArray[Any]] = field(default_factory=dict)
     reader_masks: Callable[[int, str], dict[str, NDArray[np.bool_]]] = no_readers
     trained_on: str = ""
+    soft: NDArray[np.float32] | None = None
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Row numbers of one split, ascending."""

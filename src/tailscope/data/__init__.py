@@ -11,6 +11,7 @@ from tailscope.data.pasted import Pasted
 from tailscope.data.phantom import Phantom
 from tailscope.data.preparation import prepare
 from tailscope.data.registry import DATASETS
+from tailscope.data.relabelling import relabelled, trained_alike
 from tailscope.data.settings import DataSettings, SplitSettings
 
 __all__ = [
@@ -25,4 +26,6 @@ __all__ = [
     "inspect_dataset",
     "prepare",
     "prepare_test",
+    "relabelled",
+    "trained_alike",
 ]

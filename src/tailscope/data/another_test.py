@@ -120,7 +120,7 @@ def prepare_test(
         pixels=cache.pixels,
         annotations=view.annotations.assign(image_id=f"{other.name}/" + view.annotations["image_id"].astype(str)),
         masks=masks,
-        annotated=_renumbered(annotated_positives(masks, view), view.classes, first.data.classes),
+        annotated=_renumbered(annotated_positives(masks, view.classes, view.targets), view.classes, first.data.classes),
         fingerprint=digest(
             cache.key, ids.tolist(), list(view.classes), view.targets, shape_lines(view.annotations, settings.readers)
         ),
@@ -192,7 +192,8 @@ def _matched(
 def _narrowed(dataset: Dataset, view: LabelView, keep: NDArray[np.bool_]) -> tuple[Dataset, LabelView]:
     chosen = chosen_rows(dataset, keep)
     drawn = view.annotations["image_id"].isin(chosen.images["image_id"])
-    return chosen, replace(view, targets=view.targets[keep], annotations=view.annotations[drawn])
+    kept = view.targets[keep]  # nothing is trained here, so no label is a probability
+    return chosen, replace(view, targets=kept, training=kept, annotations=view.annotations[drawn])
 
 
 def _apart(name: str, ids: NDArray[np.str_]) -> NDArray[np.str_]:

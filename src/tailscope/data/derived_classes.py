@@ -13,10 +13,8 @@ from tailscope.core.errors import DataError
 from tailscope.core.records import STATES, Dataset
 from tailscope.core.registry import nearest
 from tailscope.data.settings import ClassMap, DataSettings
-from tailscope.data.states import state_matrix
+from tailscope.data.states import Readings, readings_of
 from tailscope.data.tables import label_table
-
-DERIVED = "derived"
 
 # What several labels say together: one positive decides; else one doubt does; else one silence; all must be negative.
 _PRECEDENCE = np.array([STATES.index(state) for state in ("positive", "uncertain", "unmentioned", "negative")])
@@ -57,13 +55,15 @@ def mapped_classes(dataset: Dataset, class_map: ClassMap) -> Dataset:
         )
     if problems:
         raise DataError(problems)
-    states = {name: _together(state_matrix(dataset, tuple(members))) for name, members in class_map.items()}
+    read = {name: readings_of(dataset, tuple(members)) for name, members in class_map.items()}
+    states = np.stack([_together(readings.states) for readings in read.values()], axis=-1)
+    readings = Readings(states, next(iter(read.values())).readers)
     new_name = {member: name for name, members in class_map.items() for member in members}
     shapes = dataset.annotations[dataset.annotations["class"].isin(list(new_name))]
     return replace(
         dataset,
         classes=tuple(class_map),
-        labels=_labels(dataset, tuple(class_map), np.stack(list(states.values()), axis=1)),
+        labels=_labels(dataset, tuple(class_map), readings),
         annotations=shapes.assign(**{"class": shapes["class"].map(new_name)}).reset_index(drop=True),
         notes=(*dataset.notes, *(_mapping_note(name, members) for name, members in class_map.items())),
     )
@@ -85,25 +85,34 @@ def closed_classes(dataset: Dataset, hierarchy: ClassMap) -> Dataset:
     ]
     if problems:
         raise DataError(problems)
-    states = state_matrix(dataset, dataset.classes)
+    readings = readings_of(dataset, dataset.classes)
+    states = readings.states
     place = {name: at for at, name in enumerate(dataset.classes)}
     notes = []
     for parent in hierarchy:
         children = sorted(place[name] for name in _descendants(parent, hierarchy))
-        raised = (states[:, children] == STATES.index("positive")).any(axis=1) & (states[:, place[parent]] != 0)
+        raised = (states[..., children] == STATES.index("positive")).any(axis=-1) & (states[..., place[parent]] != 0)
         states[raised, place[parent]] = STATES.index("positive")
-        notes.append(f"{parent!r} became positive on {int(raised.sum())} images where a class below it is")
-    return replace(dataset, labels=_labels(dataset, dataset.classes, states), notes=(*dataset.notes, *notes))
+        images = int(raised.any(axis=0).sum())
+        notes.append(f"{parent!r} became positive on {images} images where a class below it is")
+    return replace(dataset, labels=_labels(dataset, dataset.classes, readings), notes=(*dataset.notes, *notes))
 
 
 def _together(states: NDArray[np.int8]) -> NDArray[np.int8]:
-    """(N,) what (N, M) states say together."""
+    """(…) what (…, M) states say together."""
     rank = np.argsort(_PRECEDENCE)
-    return np.asarray(_PRECEDENCE[rank[states].min(axis=1)], dtype=np.int8)
+    return np.asarray(_PRECEDENCE[rank[states].min(axis=-1)], dtype=np.int8)
 
 
-def _labels(dataset: Dataset, classes: tuple[str, ...], states: NDArray[np.int8]) -> pd.DataFrame:
-    return label_table(dataset.images["image_id"].tolist(), classes, np.asarray(STATES)[states], DERIVED)
+def _labels(dataset: Dataset, classes: tuple[str, ...], readings: Readings) -> pd.DataFrame:
+    """The table of labels; every reader keeps a reading of the new classes."""
+    image_ids = dataset.images["image_id"].to_numpy(dtype=object)
+    parts = []
+    for states, readers in zip(readings.states, readings.readers, strict=True):
+        is_read = np.not_equal(readers, None)
+        part = label_table(image_ids[is_read].tolist(), classes, np.asarray(STATES)[states[is_read]], "")
+        parts.append(part.assign(reader=np.repeat(readers[is_read], len(classes))))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _unknown(dataset: Dataset, made: ClassMap, setting: str) -> list[str]:

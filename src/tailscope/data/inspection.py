@@ -13,12 +13,13 @@ from tailscope.core.grouping import class_groups, group_note
 from tailscope.core.records import SPLITS, STATES, ClassCounts, Dataset
 from tailscope.data.cache import Progress
 from tailscope.data.derived_classes import derived_dataset
+from tailscope.data.label_readers import voted
 from tailscope.data.leakage import duplicates, leakage_problems
 from tailscope.data.looking_over import LookedOver, look_over
 from tailscope.data.near_duplicates import near_duplicates
 from tailscope.data.preparation import content_digests, patient_clusters
 from tailscope.data.settings import DataSettings
-from tailscope.data.states import state_matrix
+from tailscope.data.states import readings_of
 from tailscope.data.validation import check_dataset
 from tailscope.data.views import view_labels
 
@@ -105,7 +106,7 @@ def inspect_dataset(
         patients=len(np.unique(patients)),
         patients_known=bool(dataset.images["patient_id"].notna().any()),
         classes=_class_table(counts, groups, len(image_ids)),
-        states=_state_table(dataset),
+        states=_state_table(dataset, settings.label_readers),
         imbalance=_imbalance(counts),
         groups_by=groups_by,
         annotations=_annotation_counts(view.annotations, view.classes, view.targets, image_ids),
@@ -136,8 +137,8 @@ def _class_table(counts: ClassCounts, groups: tuple[str, ...], images: int) -> p
     )
 
 
-def _state_table(dataset: Dataset) -> pd.DataFrame:
-    states = state_matrix(dataset, dataset.classes)
+def _state_table(dataset: Dataset, label_readers: str) -> pd.DataFrame:
+    states = voted(readings_of(dataset, dataset.classes), label_readers)
     columns = {name: (states == code).sum(axis=0) for code, name in enumerate(STATES)}
     return pd.DataFrame({"class": list(dataset.classes), **columns})
 

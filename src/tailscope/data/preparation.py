@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tailscope.core.artifacts import digest
 from tailscope.core.records import ClassCounts, Dataset, ExperimentData
-from tailscope.data.assignment import Assignment, assign_splits
+from tailscope.data.assignment import assign_splits
 from tailscope.data.attributes import image_attributes
 from tailscope.data.cache import PixelCache, Progress, open_pixels
 from tailscope.data.derived_classes import derived_dataset
@@ -42,7 +42,8 @@ def prepare(
         The data; rows are sorted by image id.
 
     Raises:
-        UnknownNameError: Nobody of the name in ``settings.readers`` drew.
+        UnknownNameError: Nobody of the name in ``settings.readers`` drew, or of that in ``settings.label_readers``
+            labelled.
         DataError: Tables, labels, annotations, classes or files are wrong; lists every problem.
         LeakageError: One patient, one image content, or images that look alike stand in two splits.
     """
@@ -57,16 +58,17 @@ def prepare(
     groups = inseparable_groups(patients, content)
     assignment = assign_splits(dataset.images["split"], groups, view.targets, settings.split)
     check_leakage(image_ids, patients, content, assignment.split)
-    _require_learnable(view, assignment)
+    _require_learnable(view, assignment.split)
     cache = open_pixels(dataset.read_pixels, content, settings, cache_dir, progress)
     is_read = bool(dataset.images["path"].notna().any())  # generated people are all different
     alike = cached_pairs(cache.pixels, cache.key, groups, cache_dir) if is_read else ()
     if alike:
         assignment = assign_splits(dataset.images["split"], joined(groups, alike), view.targets, settings.split)
-        _require_learnable(view, assignment)
+        _require_learnable(view, assignment.split)
         if settings.near_duplicates == "refuse":
             require_apart(alike, assignment.split, image_ids)
     split = assignment.split
+    targets, soft = view.dealt(split)
     masks = mask_drawer(dataset, view, cache, settings, image_ids)
     return ExperimentData(
         name=dataset.name,
@@ -74,12 +76,12 @@ def prepare(
         image_ids=image_ids,
         patient_ids=patients,
         split=split,
-        targets=view.targets,
+        targets=targets,
         pixels=cache.pixels,
         annotations=view.annotations,
         masks=masks,
-        annotated=annotated_positives(masks, view),
-        fingerprint=_fingerprint(cache.key, image_ids, split, view, settings.readers),
+        annotated=annotated_positives(masks, view.classes, targets),
+        fingerprint=_fingerprint((cache.key, image_ids, split), view, (targets, soft), settings.readers),
         patients_known=bool(dataset.images["patient_id"].notna().any()),
         notes=(
             *dataset.notes,
@@ -93,12 +95,13 @@ def prepare(
         flips_allowed=dataset.flips_allowed,
         attributes=attributes,
         reader_masks=masks.by_reader,
+        soft=soft,
     )
 
 
-def _require_learnable(view: LabelView, assignment: Assignment) -> None:
+def _require_learnable(view: LabelView, split: NDArray[np.str_]) -> None:
     """Refuse a class without a positive or a negative in the training split."""
-    ClassCounts.from_targets(view.classes, view.targets[assignment.split == "train"]).require_both()
+    ClassCounts.from_targets(view.classes, view.dealt(split)[0][split == "train"]).require_both()
 
 
 def _alike_note(alike: tuple[NearPair, ...], split: NDArray[np.str_], image_ids: NDArray[np.str_]) -> tuple[str, ...]:
@@ -134,18 +137,24 @@ def mask_drawer(
     return drawer if settings.readers == UNION else drawer.viewed(settings.readers, view.classes)
 
 
-def annotated_positives(masks: MaskDrawer, view: LabelView) -> NDArray[np.int64]:
+def annotated_positives(masks: MaskDrawer, classes: tuple[str, ...], targets: NDArray[np.float32]) -> NDArray[np.int64]:
     """(M, 2) image row and class index of every pair that has a mask and is positive."""
-    pairs = masks.pairs(view.classes)
-    return np.asarray(pairs[view.targets[pairs[:, 0], pairs[:, 1]] == 1])
+    pairs = masks.pairs(classes)
+    return np.asarray(pairs[targets[pairs[:, 0], pairs[:, 1]] == 1])
 
 
 def _fingerprint(
-    pixels_key: str, image_ids: NDArray[np.str_], split: NDArray[np.str_], view: LabelView, readers: str
+    images: tuple[str, NDArray[np.str_], NDArray[np.str_]],
+    view: LabelView,
+    labels: tuple[NDArray[np.float32], NDArray[np.float32] | None],
+    readers: str,
 ) -> str:
+    """Of the key of the pixels, the ids and the split of the images; their targets and probabilities; the shapes."""
     # Attributes stay out: samplers alone read them, and the draws are hashed in run.json; folders stay valid.
+    (key, image_ids, split), (targets, soft) = images, labels
     lines = shape_lines(view.annotations, readers)
-    return digest(pixels_key, image_ids.tolist(), split.tolist(), list(view.classes), view.targets, lines)
+    asked = () if soft is None else (soft,)
+    return digest(key, image_ids.tolist(), split.tolist(), list(view.classes), targets, lines, *asked)
 
 
 def _duplicate_note(image_ids: NDArray[np.str_], content: list[str], view: LabelView) -> tuple[str, ...]:

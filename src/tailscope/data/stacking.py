@@ -53,6 +53,7 @@ def stacked(first: ExperimentData, second: ExperimentData, folder: Path) -> Expe
         attributes=_attributes(first, rows, second),
         reader_masks=masks.by_reader,
         trained_on=first.fingerprint,
+        soft=_soft(first, rows, second),
     )
 
 
@@ -75,6 +76,13 @@ class _StackedMasks:
     def _of(self, row: int) -> tuple[ExperimentData, int]:
         above = self.rows.size
         return (self.first, int(self.rows[row])) if row < above else (self.second, int(row) - above)
+
+
+def _soft(first: ExperimentData, rows: NDArray[np.int64], second: ExperimentData) -> NDArray[np.float32] | None:
+    """The probabilities of training labels; a test label has none."""
+    if first.soft is None:
+        return None
+    return np.concatenate([first.soft[rows], np.full(second.targets.shape, np.nan, dtype=np.float32)])
 
 
 def _moved(first: ExperimentData, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -178,11 +178,11 @@ def _label_problems(labels: pd.DataFrame, known: Collection[str], classes: Seque
     states = sorted(set(labels["state"].unique()) - set(STATES))
     if states:
         problems.append(f"label states {some(states)} are unknown; expected {', '.join(STATES)}")
-    twice = labels[labels.duplicated(["image_id", "class"])]
+    twice = labels[labels.duplicated(["image_id", "class", "reader"])]
     if len(twice):
         first = twice.iloc[0]
         problems.append(
             f"{len(twice)} labels are given more than once, first image {first['image_id']!r}, "
-            f"class {first['class']!r}; keep one state per image and class"
+            f"class {first['class']!r}; keep one state per image, class and reader"
         )
     return problems

@@ -90,7 +90,9 @@ def compare_runs(
     """Compare all runs and write the tables of the comparison: ``findings.parquet`` and those beside it."""
     config = prepared.config
     paths = _paths(folder)
-    stage = Stage.of(folder.path / "findings.stage.json", tuple(paths.values()), _inputs(folder, config, grids))
+    stage = Stage.of(
+        folder.path / "findings.stage.json", tuple(paths.values()), comparison_inputs(folder, config, grids)
+    )
     if stage.is_done:
         return _read(paths)
     progress.say(f"comparing {len(grids.compared.arms)} arms over {len(config.seeds)} seeds")
@@ -219,7 +221,8 @@ def _plain_estimates(folder: ExperimentFolder, grid: RunGrid, test: TestSet, com
     return means.assign(lens="performance", group=named, lo=np.nan, hi=np.nan)
 
 
-def _inputs(folder: ExperimentFolder, config: ExperimentConfig, grids: Grids) -> dict[str, object]:
+def comparison_inputs(folder: ExperimentFolder, config: ExperimentConfig, grids: Grids) -> dict[str, object]:
+    """All that the tables of a comparison depend on."""
     grid = grids.compared
     again = () if grids.again is None else grids.again.names
     looked = tuple(dict.fromkeys((*grid.names, *again)))

@@ -6,6 +6,7 @@ from tailscope.core import Progress
 from tailscope.experiment.comparing import Comparison, compare_runs
 from tailscope.experiment.ensembles import compare_ensembles
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.label_view_table import compare_label_views
 from tailscope.experiment.plan import Run
 from tailscope.experiment.preparing import Prepared
 from tailscope.experiment.reporting import report_content
@@ -34,5 +35,6 @@ def conclude(
     with timings.stage("comparison"):
         comparison = compare_runs(folder, prepared, test, grids, progress)
         compare_ensembles(folder, prepared.config, test, grids.every)
+        compare_label_views(folder, prepared, test, runs, roles, progress)
     with timings.stage("report"):
         return report_content(folder, prepared, grids, roles, comparison), comparison

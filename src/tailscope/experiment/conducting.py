@@ -14,6 +14,7 @@ from tailscope.experiment.concluding import conclude
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.fitting import CHECKPOINTS, make_run
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.label_views import by_labels, labels_of, view_runs
 from tailscope.experiment.looking import Looking
 from tailscope.experiment.other_tests import OtherTestSet, conduct_other_test, open_other_test, prepare_other_tests
 from tailscope.experiment.permuted import permuted_folder, permuted_run, wants_permuted
@@ -122,14 +123,17 @@ def _content(
             arms = tuned_treatments(config, prepared.data, folder, progress, may_train=may_train)
         config = config.model_copy(update={"treatments": arms})
         prepared = replace(prepared, config=prepared.config.model_copy(update={"treatments": arms}))
-    runs = planned_runs(config, prepared.data)
     roles = roles_of(config, prepared.data.counts)
+    viewed = view_runs(config, prepared.further, roles)
+    runs = (*planned_runs(config, prepared.data), *viewed)
     unfinished = [one for one in runs if not is_fitted(folder, one)]
     if not may_train:
         _require_finished(folder, prepared, unfinished, len(runs))
     if unfinished:
-        require_sound(config, prepared.data, list(dict.fromkeys(one.arm for one in unfinished)), progress)
-    looked = tuple(one for one in runs if one.arm in roles.compared)
+        for labels, trained in by_labels(config, prepared.data, prepared.further, unfinished):
+            require_sound(config, labels, trained, progress)
+    networks = {*roles.compared, *(one.arm for one in viewed)}
+    looked = tuple(one for one in runs if one.arm in networks)
     looking = Looking(folder, prepared, looked, timings, progress)
     looking.at_references()
     for number, one in enumerate(runs, 1):
@@ -138,9 +142,11 @@ def _content(
             if is_fitted(folder, one):
                 remove_state(folder.run(one.name) / CHECKPOINTS)  # a kill right after the record leaves it behind
             else:
-                make_run(folder, config, prepared.data, one, progress)
-        looking.at(one, has_network=one.arm in roles.compared)
-    elsewhere = tuple(_tested_elsewhere(other, config, runs, progress) for other in others)
+                labels = labels_of(config, prepared.data, prepared.further, one.arm)
+                make_run(folder, config, labels, one, progress)
+        looking.at(one, has_network=one.arm in networks)
+    own = runs[: len(runs) - len(viewed)]  # further label views are compared at home
+    elsewhere = tuple(_tested_elsewhere(other, config, own, progress) for other in others)
     content, comparison = conclude(folder, prepared, runs, roles, progress)
     return replace(content, elsewhere=elsewhere), comparison
 

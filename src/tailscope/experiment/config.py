@@ -12,6 +12,7 @@ from tailscope.core import InputError
 from tailscope.experiment.data_config import DataSection, OtherTestSection
 from tailscope.experiment.lens_config import Lenses
 from tailscope.experiment.sections import OpenSection, Section, named
+from tailscope.experiment.view_config import LabelViewSection, stated_view, view_arm
 from tailscope.models import MODELS
 from tailscope.training import TrainingSettings
 from tailscope.treatments import TREATMENTS, ImbalanceTreatment
@@ -145,6 +146,7 @@ class ExperimentConfig(Section):
     audit: AuditSection = AuditSection()
     tune: TuneSection | None = None
     test_on: tuple[OtherTestSection, ...] = ()
+    label_views: tuple[Annotated[LabelViewSection, BeforeValidator(stated_view)], ...] | None = None
 
     @model_validator(mode="after")
     def _arms_and_seeds(self) -> ExperimentConfig:
@@ -213,6 +215,32 @@ class ExperimentConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _views_are_apart(self) -> ExperimentConfig:
+        if self.label_views is None:
+            return self
+        names = [view.name for view in self.label_views]
+        if len(names) < 2:
+            raise ValueError("`label_views` compares two views or more; add one, or set `data.uncertain` instead")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"`label_views` holds {twice[0]!r} twice; each must differ (a view can have a `label`)")
+        for view in self.label_views:
+            view.settings(self.data.view())  # refuses choices that do not go together
+        folders = [slug(arm) for arm in (*self.arms, *self.viewed)]
+        if shared := [arm for arm in self.viewed if folders.count(slug(arm)) > 1]:
+            raise ValueError(f"arm {shared[0]!r} would share its folder's name; give the view or the arm a `label`")
+        return self
+
+    @property
+    def further_views(self) -> tuple[str, ...]:
+        """Names of the label views beyond the first, which is that of the arms themselves."""
+        return tuple(view.name for view in (self.label_views or ())[1:])
+
+    @property
+    def viewed(self) -> dict[str, tuple[str, str]]:
+        """Label of an arm under a further view to (arm, view)."""
+        return {view_arm(arm, view): (arm, view) for view in self.further_views for arm in self.arms}
+
     @property
     def second_control(self) -> str | None:
         """Label of the second control, which is none of ``arms``; None where none was asked for."""
@@ -271,6 +299,6 @@ class ExperimentConfig(Section):
         return [section.arm for section in self._trained_sections]
 
     def treatment(self, arm: str) -> TreatmentSection:
-        """The section of one arm; of the second control, that of control."""
-        stated = self.compare.control if arm == self.second_control else arm
+        """The section of one arm; of the second control, that of control, and under a view, that of its arm."""
+        stated = self.compare.control if arm == self.second_control else self.viewed.get(arm, (arm,))[0]
         return next(treatment for treatment in self.treatments if treatment.arm == stated)

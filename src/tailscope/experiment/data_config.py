@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from tailscope.data import DATASETS, DataSettings, OtherTest, SplitSettings
-from tailscope.data.settings import Uncertain, require_policies
 from tailscope.experiment.sections import Section
+from tailscope.experiment.view_config import Policies, Unmentioned
 
 
 def _pair(value: Any) -> Any:
@@ -22,12 +22,6 @@ def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-def _policies(value: Any) -> Any:
-    """Refused here in one sentence; the union would name each of its members."""
-    require_policies(value)
-    return value
-
-
 class _LabelledSource(Section):
     """Which images, and what becomes of their labels; ``args`` are the settings of the source."""
 
@@ -36,9 +30,10 @@ class _LabelledSource(Section):
     args: dict[str, Any] = Field(default_factory=dict)
     hierarchy: dict[str, tuple[str, ...]] | None = None
     class_map: dict[str, Annotated[tuple[str, ...], BeforeValidator(_several)]] | None = None
-    uncertain: Annotated[Uncertain | dict[str, Uncertain], BeforeValidator(_policies)] = "ignore"
-    unmentioned: Literal["negative", "ignore"] = "negative"
+    uncertain: Policies = "ignore"
+    unmentioned: Unmentioned = "negative"
     readers: str = "union"
+    label_readers: str = "any"
     near_duplicates: Literal["refuse", "report"] = "refuse"
 
     @model_validator(mode="after")
@@ -62,6 +57,7 @@ class DataSection(_LabelledSource):
     def _is_large_enough(self) -> DataSection:
         if min(self.image_size) < 16:
             raise ValueError(f"`image_size` must be 16 pixels or more; got {self.image_size}")
+        self.view()  # refuses choices that do not go together
         return self
 
     def view(self) -> DataSettings:
@@ -77,6 +73,7 @@ class DataSection(_LabelledSource):
             uncertain=self.uncertain,
             unmentioned=self.unmentioned,
             readers=self.readers,
+            label_readers=self.label_readers,
             near_duplicates=self.near_duplicates,
             split=self.split,
         )
@@ -106,6 +103,7 @@ class OtherTestSection(_LabelledSource):
             uncertain=self.uncertain,
             unmentioned=self.unmentioned,
             readers=self.readers,
+            label_readers=self.label_readers,
             near_duplicates=self.near_duplicates,
         )
         return OtherTest(self.title, view, self.part, self.population)

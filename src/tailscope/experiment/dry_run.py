@@ -18,6 +18,7 @@ from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.fitting import fresh_network
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.foretelling import warnings_of
+from tailscope.experiment.label_views import view_runs
 from tailscope.experiment.other_tests import OtherTestSet, prepare_other_tests
 from tailscope.experiment.permuted import wants_permuted
 from tailscope.experiment.plan import is_fitted, planned_runs
@@ -68,7 +69,7 @@ def dry_run(config: ExperimentConfig, out: Path, progress: Progress) -> DryRun:
     classes = class_table(prepared.data)
     design = _design(prepared)
     precision = _precision(prepared, folder, design, list(classes["class"]))
-    runs = _runs(config, prepared.data, folder, search)
+    runs = _runs(prepared, config, folder, search)
     others = prepare_other_tests(prepared, folder, progress)
     needs = (*_needs(prepared, len(runs)), *_search_needs(search), *map(_tested_on, others))
     notes = (*prepared.notes, *(f"on {other.title}: {note}" for other in others for note in other.prepared.notes))
@@ -104,12 +105,13 @@ def _annotated_patients(prepared: Prepared) -> dict[str, int]:
 
 
 def _runs(
-    config: ExperimentConfig, data: ExperimentData, folder: ExperimentFolder, search: Search | None
+    prepared: Prepared, config: ExperimentConfig, folder: ExperimentFolder, search: Search | None
 ) -> pd.DataFrame:
     records = None if search is None else search.recorded()
     if search is not None and records is not None:
         config = config.model_copy(update={"treatments": search.treatments(records)})
-    runs = planned_runs(config, data)
+    viewed = view_runs(config, prepared.further, roles_of(config, prepared.data.counts))
+    runs = (*planned_runs(config, prepared.data), *viewed)
     named = search is None or records is not None
     return pd.DataFrame(
         {
@@ -136,7 +138,10 @@ def _needs(prepared: Prepared, runs: int) -> tuple[tuple[str, str], ...]:
     arms = len(config.arms) + (config.second_control is not None)
     steps = config.training.epochs * math.ceil(data.rows("train").size / config.training.batch_size)
     return (
-        ("runs", f"{runs} ({arms} arms × {len(config.seeds)} seeds){_further(prepared)}"),
+        (
+            "runs",
+            f"{runs} ({arms} arms × {len(config.seeds)} seeds{_viewed(prepared, runs, arms)}){_further(prepared)}",
+        ),
         ("images", " + ".join(f"{data.rows(split).size:,} {split}" for split in ("train", "val", "test"))),
         ("network", f"{sum(p.numel() for p in network.module.parameters()):,} parameters"),
         ("steps per run", f"{steps:,} of {config.training.batch_size} images"),
@@ -155,6 +160,12 @@ def _tested_on(other: OtherTestSet) -> tuple[str, str]:
     known = [number for number in range(len(data.classes)) if not np.isnan(targets[:, number]).all()]
     told = ", ".join(f"{int((targets[:, number] == 1).sum()):,} {data.classes[number]}" for number in known)
     return f"also tested on {other.title}", f"{len(targets):,} images ({told})"
+
+
+def _viewed(prepared: Prepared, runs: int, arms: int) -> str:
+    """How many of the runs are under further label views."""
+    others, views = runs - arms * len(prepared.config.seeds), len(prepared.further)
+    return f", and {others} under {views} further label view{'s' if views > 1 else ''}" if views else ""
 
 
 def _further(prepared: Prepared) -> str:

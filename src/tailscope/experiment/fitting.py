@@ -88,7 +88,10 @@ def require_checkpoints(folder: ExperimentFolder, config: ExperimentConfig) -> N
         return
     for path in sorted(folder.path.glob("runs/*/run.json")):
         record = read_json(path)
-        if record["arm"] in (*config.arms, config.second_control) and record["seed"] in config.every_seed:
+        if (
+            record["arm"] in (*config.arms, config.second_control, *config.viewed)
+            and record["seed"] in config.every_seed
+        ):
             kept = path.parent / CHECKPOINTS
             require_kept(config.training.keep_checkpoints, record["epochs"], path.parent, kept, is_over=True)
 

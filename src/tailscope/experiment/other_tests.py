@@ -125,11 +125,16 @@ def _prepared(
     with progress.task(f"reading images of {section.title}", len(dataset.images)) as advance:
         data = prepare_test(dataset, section.other_test(), first, cache, steps(advance))
     lenses, left_out = lenses_for(data, prepared.config.lenses)
-    changes = {"name": f"{prepared.config.name} on {section.title}", "lenses": lenses, "test_on": (section,)}
+    changes = {
+        "name": f"{prepared.config.name} on {section.title}",
+        "lenses": lenses,
+        "test_on": (section,),
+        "label_views": None,
+    }
     config = prepared.config.model_copy(update=changes)
     grouping = [note for note in prepared.notes if note.startswith("No class is")]
     notes = (*data.notes, *left_out, *cautions(config, data), *grouping)
-    there = replace(prepared, config=config, data=data, notes=notes, tested_on=section.title)
+    there = replace(prepared, config=config, data=data, notes=notes, tested_on=section.title, further={})
     return OtherTestSet(section.title, folder.other_test(section.title), there)
 
 

@@ -27,13 +27,14 @@ def permuted_data(data: ExperimentData, seed: int) -> ExperimentData:
         data: The experiment's data; not changed.
         seed: Of the permutation.
     """
-    targets = data.targets.copy()
+    source = np.arange(len(data.targets))
     for split in ("train", "val"):
         rows = data.rows(split)
-        targets[rows] = data.targets[generator(seed, "permuted labels", split).permutation(rows)]
+        source[rows] = generator(seed, "permuted labels", split).permutation(rows)
+    soft = None if data.soft is None else data.soft[source]
     none = np.zeros((0, 2), dtype=np.int64)
     trained_on = f"{data.trained_on or data.fingerprint} permuted"
-    return replace(data, targets=targets, annotated=none, fingerprint=trained_on, trained_on="")
+    return replace(data, targets=data.targets[source], soft=soft, annotated=none, fingerprint=trained_on, trained_on="")
 
 
 def wants_permuted(config: ExperimentConfig, data: ExperimentData) -> bool:

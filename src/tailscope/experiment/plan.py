@@ -15,7 +15,7 @@ from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.reading import dump_config
 
 # Views that came later, with what they are where nobody asks for them: not hashed then, so older folders stay valid.
-_LATER_VIEWS = {"hierarchy": None, "class_map": None, "near_duplicates": "refuse"}
+_LATER_VIEWS = {"hierarchy": None, "class_map": None, "near_duplicates": "refuse", "label_readers": "any"}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,14 @@ from tailscope.core import ExperimentData, InputError
 from tailscope.experiment.config import ExperimentConfig
 from tailscope.models import Network, find_head
 from tailscope.training import Job, batches, learning_rate
-from tailscope.treatments import TrainingFacts, TreatmentPlan, are_weights, missing_attributes, unmet_requirements
+from tailscope.treatments import (
+    TrainingFacts,
+    TreatmentPlan,
+    are_weights,
+    missing_attributes,
+    soft_problem,
+    unmet_requirements,
+)
 
 
 def treatment_problems(config: ExperimentConfig, data: ExperimentData, arm: str, network: Network) -> list[str]:
@@ -22,7 +29,8 @@ def treatment_problems(config: ExperimentConfig, data: ExperimentData, arm: str,
             return problems
         if needs_head(plan):
             find_head(network.module, len(data.classes))
-        return unmet_requirements(plan, _facts(job))
+        soft = None if data.soft is None else soft_problem(plan, len(data.classes))
+        return [*([soft] if soft else []), *unmet_requirements(plan, _facts(job))]
     except InputError as error:
         return [str(error)]
 

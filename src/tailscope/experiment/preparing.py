@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from tailscope.experiment.config import ExperimentConfig
 from tailscope.experiment.confounders import confounders_of
 from tailscope.experiment.fitting import fresh_network, require_checkpoints
 from tailscope.experiment.folder import ExperimentFolder
+from tailscope.experiment.label_views import data_by_view, view_problems
 from tailscope.experiment.lens_layers import find_layers, with_layers
 from tailscope.experiment.plan import folder_identity
 from tailscope.experiment.plan_history import freeze_plan
@@ -56,6 +57,7 @@ class Prepared:
         layers: Lens to the layers that it looks at.
         notes: What the user should know before reading a number, one sentence each.
         tested_on: Name of the data set of the test split, where it is not that of the training images.
+        further: Label views beyond the first to the data with their labels; ``data`` has those of the first.
     """
 
     config: ExperimentConfig
@@ -63,6 +65,7 @@ class Prepared:
     layers: dict[str, tuple[Layer, ...]]
     notes: tuple[str, ...]
     tested_on: str = ""
+    further: Mapping[str, ExperimentData] = field(default_factory=dict)
 
 
 def open_dataset(config: ExperimentConfig) -> Dataset:
@@ -80,15 +83,18 @@ def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progr
     dataset = open_dataset(config)
     with progress.task("reading images", len(dataset.images)) as advance:
         data = prepare(dataset, config.data.view(), config.data.cache or folder.cache, steps(advance))
+    data, further = data_by_view(config, dataset, data)
     network = fresh_network(config, data, config.seeds[0])
     _require_counts(config, data, folder, network)
+    if problems := view_problems(config, further, network):
+        raise DataError(problems)
     _require_confounders(config, data)
     subgroup_columns(data, config.lenses.performance.subgroups)  # refuses a name that makes no subgroups
     shape = tuple(network.preprocessing(data.pixels[:1]).shape)
     layers, coarse = find_layers(config, network, shape)
     grouping = [group_note(data.counts.prevalences)]
     notes = tuple(note for note in (*data.notes, *cautions(config, data), *grouping, *coarse) if note)
-    return Prepared(with_layers(config, layers), data, layers, notes)
+    return Prepared(with_layers(config, layers), data, layers, notes, further=further)
 
 
 def open_folder(

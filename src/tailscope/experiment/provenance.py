@@ -54,11 +54,13 @@ def hardware() -> dict[str, Any]:
 def analysis_plan(config: ExperimentConfig, settings: ComparisonSettings) -> dict[str, Any]:
     """What will be compared and how, with its hash; written before the first test prediction (METHODS, preamble)."""
     content = dump_config(config)
+    views = {} if config.label_views is None else {"label_views": content["label_views"]}
     plan = {
         "control": config.compare.control,
         "arms": list(config.arms),
         "seeds": list(config.seeds),
         "tune": content["tune"],
+        **views,
         "lenses": content["lenses"],
         "compare": content["compare"],
         "statistics": {name: getattr(settings, name) for name in settings.__dataclass_fields__},

@@ -39,6 +39,7 @@ VIEWS = {
     "findings": "findings.parquet",
     "hidden_differences": "hidden_differences.parquet",
     "false_alarms": "false_alarms.parquet",
+    "label_views": "label_views.parquet",
     "cross_checks": "cross_checks.parquet",
     "ranks": "ranks.parquet",
     "trends": "trends.parquet",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -178,8 +179,15 @@ def _known(location: tuple[int | str, ...]) -> tuple[str, ...]:
         fields = _fields(place)
         if isinstance(key, int) or key not in fields:
             continue
-        place = next((kind for kind in (fields[key], *get_args(fields[key])) if _fields(kind)), None)
+        place = next((kind for kind in _inside(fields[key]) if _fields(kind)), None)
     return tuple(_fields(place))
+
+
+def _inside(annotation: Any) -> Iterator[Any]:
+    """An annotation and all that it is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _inside(part)
 
 
 def _fields(place: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tailscope.experiment.comparing import Comparison
 from tailscope.experiment.feature_tables import representation_tables
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.gallery import gallery_cases
+from tailscope.experiment.label_view_table import label_views_path
 from tailscope.experiment.plan import Run, planned_runs
 from tailscope.experiment.preparing import Prepared, class_table
 from tailscope.experiment.reading import public_yaml
@@ -62,6 +63,7 @@ def report_content(
         adjustment_notes=adjustment_notes(folder, config, grids.every),
         ensembles=_table(folder.path / "ensembles.parquet") if roles.ensembles else None,
         tuning=_table(folder.path / "tuning.parquet"),
+        label_views=_table(label_views_path(folder)) if prepared.further else None,
         provenance={
             **read_json(folder.provenance),
             **_fairness(folder, grids.every),

@@ -133,6 +133,8 @@ class ReportContent:
             ensemble first.
         tuning: One row per trial: arm, trial, lr, parameter, value, score (validation AUROC), epoch (from 0), selected,
             at_edge (text, empty where not), reason (why a trial has no score).
+        label_views: comparison (view, or treatment), view, treatment, lens, metric, class, group, arm, control, value,
+            control_value, n, patients, seeds, difference, lo, hi, p, p_adjusted, margin, verdict, reason, primary.
         gallery: Cases in the order of display, the cases of a class together.
         tested_on: Name of the data set that the test images are of, where it is not that of the training images.
         elsewhere: The same for every further data set that the runs were tested on.
@@ -188,6 +190,7 @@ class ReportContent:
     adjustment_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ensembles: pd.DataFrame | None = None
     tuning: pd.DataFrame | None = None
+    label_views: pd.DataFrame | None = None
     gallery: tuple[GalleryCase, ...] = ()
     tested_on: str = ""
     elsewhere: tuple[ReportContent, ...] = ()

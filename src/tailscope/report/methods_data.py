@@ -12,8 +12,15 @@ from tailscope.report.content import ReportContent
 from tailscope.report.frames import GROUPS, float_of, text_of
 from tailscope.report.numbers import count, plural, setting, share
 
-_BECAME = re.compile(r"(\d+) (uncertain|unmentioned) labels became (\w+)(.*)")
+_BECAME = re.compile(r"(\d+) (uncertain|unmentioned) labels became (soft\([^)]*\)|\w+)([^;]*)")
 _POLICIES = {"zeros": "negative", "negative": "negative", "ones": "positive", "ignore": "missing"}
+_READ = {
+    "any": "A finding was positive where any reader of the image named it.",
+    "majority": "A finding was positive where more than half of the readers of the image named it.",
+    "all": "A finding was positive where all readers of the image named it.",
+    "each": "Training took every reading of an image as an observation of its own, by the share of the readers who "
+    "named the finding; validation and test took their majority.",
+}
 
 
 def data_sentences(content: ReportContent) -> tuple[str, ...]:
@@ -29,10 +36,17 @@ def policies_told(done: Conducted, states: Collection[str] = ("uncertain", "unme
     """What became of the labels of these states, policy by policy."""
     matches = (_BECAME.match(note) for note in done.data_notes)
     return [
-        f"{plural(int(found[1]), f'{found[2]} label')}{found[4]} counted as {_POLICIES.get(found[3], found[3])}"
+        f"{plural(int(found[1]), f'{found[2]} label')}{found[4]} counted as {_policy(found[3])}"
         for found in matches
         if found and found[2] in states
     ]
+
+
+def _policy(name: str) -> str:
+    if not name.startswith("soft("):
+        return _POLICIES.get(name, name)
+    weight = name.removeprefix("soft(").removesuffix(")")
+    return f"positive with weight {weight} and as negative with the rest in the training loss, and as missing elsewhere"
 
 
 def split_counts(content: ReportContent) -> dict[str, int]:
@@ -128,6 +142,9 @@ def _labels(done: Conducted) -> tuple[str, ...]:
     told = []
     if done.setting("data", "labels") == "binary":
         told.append("The classes were joined to one: any finding.")
+    if any(re.match(r"labels of \d+ readers", note) for note in done.data_notes):
+        rule = str(done.setting("data", "label_readers"))
+        told.append(_READ.get(rule, f"Of the readers of the labels, {rule} alone counted."))
     policies = policies_told(done)
     if policies:
         why = "; a missing label took no part in loss or metrics" if "as missing" in joined(policies) else ""

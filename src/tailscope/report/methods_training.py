@@ -50,7 +50,36 @@ def treatment_sentences(content: ReportContent) -> tuple[str, ...]:
         told.append(f"It was compared with {plural(len(others), 'treatment')}: {'; '.join(others)}.")
     if done.setting("compare", "second_control"):
         told.append("Control was trained once more with other seeds, as a check for false alarms (A/A).")
-    return (*told, *_search(content, done), *_audit(content))
+    return (*told, *_views(done), *_search(content, done), *_audit(content))
+
+
+def _views(done: Conducted) -> tuple[str, ...]:
+    """The label views, where they are a factor of the experiment."""
+    views = done.setting("label_views")
+    if not isinstance(views, list) or len(views) < 2:
+        return ()
+    named = [_view(view) for view in views if isinstance(view, Mapping)]
+    return (
+        f"Every arm was trained under {plural(len(named), 'label view')} ({'; '.join(named)}), which decide the labels "
+        "of training and validation; images, split and test labels were the same, and so were the batches, but for "
+        "samplers that draw by labels. The views were compared apart from the treatments: each with the first, and "
+        "each treatment with control within every further view.",
+    )
+
+
+def _view(view: Mapping[str, Any]) -> str:
+    """One view by what it states.
+
+    >>> _view({"uncertain": {"edema": "ones"}, "label_readers": "any", "label": None})
+    'uncertain: edema ones, label readers: any'
+    """
+    parts = []
+    for key in ("uncertain", "unmentioned", "label_readers"):
+        value = view.get(key)
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{name} {policy}" for name, policy in value.items())
+        parts += [f"{key.replace('_', ' ')}: {value}"] if value is not None else []
+    return ", ".join(parts) or "as in the data settings"
 
 
 def _network(done: Conducted) -> str:

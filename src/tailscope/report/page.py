@@ -19,6 +19,7 @@ from tailscope.report.content import ReportContent
 from tailscope.report.elsewhere import elsewhere
 from tailscope.report.further_chapters import calibration, standing, subgroups
 from tailscope.report.hidden import hidden
+from tailscope.report.label_views import label_views
 from tailscope.report.manuscript import manuscript_section
 from tailscope.report.numbers import plural
 from tailscope.report.performance import performance
@@ -63,6 +64,7 @@ def page_sections(content: ReportContent) -> tuple[Section, ...]:
         calibration(content),
         subgroups(content),
         standing(content),
+        *label_views(content),
         chapters.alignment(content),
         shortcuts(content),
         soundness(content),

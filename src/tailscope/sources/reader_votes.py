@@ -1,65 +1,36 @@
-"""Several readers' findings on each image, and the labels that they make together."""
+"""Several readers' findings on each image, as a table of labels that keeps every reader."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from tailscope.core.errors import InputError
 from tailscope.data.tables import label_table
 
-Rule = Literal["any", "majority", "all"]
 Votes = dict[str, dict[str, frozenset[str]]]  # image to reader to what that reader found; an image's readers all voted
 
 
-def require_rule(rule: str) -> None:
-    """Pass if the setting is one of :data:`Rule`.
+def read_labels(votes: Votes, image_ids: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
+    """The table of labels: positive or negative, one row per image, reader and class.
 
-    Raises:
-        InputError: It is not.
+    Example:
+        >>> read_labels({"a": {"R1": frozenset({"ILD"}), "R2": frozenset()}}, ["a"], ["ILD"])["state"].tolist()
+        ['positive', 'negative']
     """
-    if rule not in get_args(Rule):
-        raise InputError(f"`votes` must be any, majority or all; got {rule!r}")
+    readings = [(image, reader) for image in image_ids for reader in votes[image]]
+    found = [[name in votes[image][reader] for name in classes] for image, reader in readings]
+    states = np.where(np.array(found, dtype=bool).reshape(len(readings), len(classes)), "positive", "negative")
+    table = label_table([image for image, _ in readings], classes, states, "")
+    return table.assign(reader=np.repeat(np.array([reader for _, reader in readings], dtype=object), len(classes)))
 
 
-def is_found(name: str, readers: Mapping[str, frozenset[str]], rule: Rule) -> bool:
-    """Whether a finding is positive: by one reader, by more than half, or by every one.
+def readers_note(votes: Votes) -> str:
+    """How many readers read each image.
 
-    >>> readers = {"R1": frozenset({"ILD"}), "R2": frozenset(), "R3": frozenset({"ILD"})}
-    >>> [is_found("ILD", readers, rule) for rule in ("any", "majority", "all")]
-    [True, True, False]
+    >>> readers_note({"a": {"R1": frozenset(), "R2": frozenset()}, "b": {"R1": frozenset()}})
+    '1 or 2 readers per image; every label and every shape keeps its reader'
     """
-    count = sum(name in found for found in readers.values())
-    needed = {"any": 1, "majority": len(readers) // 2 + 1, "all": len(readers)}[rule]
-    return count >= needed
-
-
-def voted_labels(votes: Votes, image_ids: Sequence[str], classes: Sequence[str], rule: Rule) -> pd.DataFrame:
-    """The table of labels: positive or negative by the rule.
-
-    The column ``reader`` names the rule, or the reader of an image that one alone has read.
-    """
-    states = [
-        ["positive" if is_found(name, votes[image], rule) else "negative" for name in classes] for image in image_ids
-    ]
-    said = [next(iter(votes[image])) if len(votes[image]) == 1 else f"{rule} of the readers" for image in image_ids]
-    table = label_table(image_ids, classes, np.array(states).reshape(len(image_ids), len(classes)), rule)
-    return table.assign(reader=np.repeat(np.asarray(said, dtype=object), len(classes)))
-
-
-def votes_note(votes: Votes, classes: Sequence[str], rule: Rule) -> str:
-    """How many readers read, how often they differ, and what was made of it."""
-    readers = sorted({len(by_reader) for by_reader in votes.values()})
-    numbers = " or ".join(map(str, readers))
-    split = sum(
-        is_found(name, by_reader, "any") != is_found(name, by_reader, "all")
-        for by_reader in votes.values()
-        for name in classes
-    )
-    return (
-        f"{numbers} readers per image; on {split} of {len(votes) * len(classes)} labels they differ: "
-        f"positive is what {rule} of them found (`votes`), and every shape keeps its reader"
-    )
+    numbers = " or ".join(map(str, sorted({len(by_reader) for by_reader in votes.values()})))
+    return f"{numbers} readers per image; every label and every shape keeps its reader"

@@ -20,7 +20,7 @@ from tailscope.data.tables import annotation_table, image_table
 from tailscope.data.text_tables import columns_of, read_text_table
 from tailscope.data.validation import annotation_problems, raise_problems
 from tailscope.sources.listed_images import Missing, find_listed, require_missing
-from tailscope.sources.reader_votes import Rule, Votes, require_rule, voted_labels, votes_note
+from tailscope.sources.reader_votes import Votes, read_labels, readers_note
 from tailscope.sources.vindr_tables import (
     BOX_COLUMNS,
     KAGGLE_CLASSES,
@@ -64,12 +64,12 @@ class VinDrCxr:
 
     Expects PhysioNet's ``annotations/image_labels_*.csv`` and ``annotations_*.csv``, with 27 findings, or Kaggle's
     ``train.csv``, with 14; and the images, DICOM or converted, in ``train`` and ``test``, else anywhere below.
-    PhysioNet's two parts are the published split. Readers differ much, so every box keeps its reader, and a label is
-    what the votes make it. Boxes refer to the stored raster; for a reduced copy, to the sizes in ``train_meta.csv``
+    PhysioNet's two parts are the published split. Readers differ much, so every box and every label keeps its reader;
+    whose labels count is decided by the view (``data.label_readers``: any reader's, unless told otherwise). Boxes refer
+    to the stored raster; for a reduced copy, to the sizes in ``train_meta.csv``
     (``image_id, dim0, dim1``: height and width). No patient is published.
 
     Args:
-        votes: A finding is positive if ``any`` reader found it, a ``majority``, or ``all``.
         missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them.
         headers: Read age, sex and view, and nothing else, from the header of every DICOM file.
 
@@ -77,7 +77,6 @@ class VinDrCxr:
     Scientific Data.
     """
 
-    votes: Rule = "any"
     missing: Missing = "error"
     headers: bool = False
     is_format: ClassVar[bool] = False
@@ -88,7 +87,6 @@ class VinDrCxr:
 
     def __post_init__(self) -> None:
         require_missing(self.missing)
-        require_rule(self.votes)
 
     @staticmethod
     def recognise(root: Path) -> str | None:
@@ -116,13 +114,13 @@ class VinDrCxr:
             name="vindr_cxr",
             classes=reading.classes,
             images=images,
-            labels=voted_labels(reading.votes, list(images["image_id"]), reading.classes, self.votes),
+            labels=read_labels(reading.votes, list(images["image_id"]), reading.classes),
             annotations=annotations,
             read_pixels=files,
             content=FileContent(files),
             notes=(
                 f"{reading.variant}: {len(reading.votes)} images, {len(reading.boxes)} boxes",
-                votes_note(reading.votes, reading.classes, self.votes),
+                readers_note(reading.votes),
                 "no patient is published: every image is its own cluster",
                 *reading.notes,
                 *size_notes,

@@ -24,7 +24,8 @@ class StepDone(TypedDict):
     ``rows`` (B,): positions of the images. ``targets`` (B, K) in {0, 1, NaN}: as they came to the loss; with a mix-up
     those of the side with the larger share. ``logits`` (B, K), ``gradient`` (B, K): ∂L/∂logits, not scaled for mixed
     precision. ``loss``: a number, or a scalar tensor, which is not waited for. ``training``: whether the network was in
-    training mode. With a mix-up, ``partners`` (B,): positions of the partners, and ``share``: their λ.
+    training mode. With a mix-up, ``partners`` (B,): positions of the partners, and ``share``: their λ. With labels that
+    are probabilities, ``soft`` (B, K), NaN elsewhere: they count in loss and norm, and on no side of a class.
     """
 
     rows: NDArray[np.int64]
@@ -35,6 +36,7 @@ class StepDone(TypedDict):
     training: bool
     partners: NotRequired[NDArray[np.int64] | None]
     share: NotRequired[float]
+    soft: NotRequired[Tensor | None]
 
 
 class EpochWatch:
@@ -89,13 +91,15 @@ class EpochWatch:
         labelled = self._count(done)
         targets, logits, gradient = (done[name].detach() for name in ("targets", "logits", "gradient"))
         known = ~targets.isnan()
-        y, x = torch.where(known, targets, 0).float(), torch.where(known, logits, 0).float()
-        cells = known.sum().clamp(min=1)
-        control = torch.where(known, torch.sigmoid(x) - y, 0) / cells
-        control_loss = torch.where(known, bce_cells(x, y), 0).sum() / cells
-        gradient = torch.where(known, gradient, 0).float()
+        wanted = _with_soft(targets, done.get("soft"))
+        said = ~wanted.isnan()
+        y, x = torch.where(said, wanted, 0).float(), torch.where(said, logits, 0).float()
+        cells = said.sum().clamp(min=1)
+        control = torch.where(said, torch.sigmoid(x) - y, 0) / cells
+        control_loss = torch.where(said, _mixed_cells(x, y), 0).sum() / cells
+        gradient = torch.where(said, gradient, 0).float()
         positive = targets == 1
-        self._add_pulls(gradient, control, positive)
+        self._add_pulls(torch.where(known, gradient, 0), torch.where(known, control, 0), positive)
         self._add_fed(positive, labelled)
         self._add_scalars(done["loss"], gradient.norm(), control_loss, control.norm())
         self._steps += 1
@@ -189,6 +193,17 @@ class EpochWatch:
         if self._fed is None:
             return np.zeros((2, len(self.classes)), dtype=np.int64)
         return np.asarray(self._fed.cpu().numpy(), dtype=np.int64)
+
+
+def _with_soft(targets: Tensor, soft: Tensor | None) -> Tensor:
+    """(B, K) in [0, 1] or NaN: the targets, and the probabilities where they are unknown."""
+    return targets if soft is None else torch.where(soft.isnan(), targets, soft.to(targets))
+
+
+def _mixed_cells(x: Tensor, y: Tensor) -> Tensor:
+    """Binary cross-entropy per cell for targets in [0, 1]."""
+    one = torch.ones_like(y)
+    return y * bce_cells(x, one) + (1 - y) * bce_cells(x, 1 - one)
 
 
 def _wide(values: Tensor) -> torch.dtype:

@@ -34,7 +34,7 @@ from tailscope.training.prediction import predict_adjusted
 from tailscope.training.schedule import learning_rate
 from tailscope.training.selection import require_score, validation_score
 from tailscope.training.stages import Stage
-from tailscope.treatments import TreatmentPlan
+from tailscope.treatments import Labels, TreatmentPlan
 
 Inspect: TypeAlias = Callable[[int, EpochWatch], dict[str, Any]]
 
@@ -192,31 +192,33 @@ class _Loop:
         ]
 
     def _step(self, step: _Step, plan: TreatmentPlan, watch: EpochWatch) -> float:
-        images, targets = self._batch(step.rows, step.epoch, "views")
-        share, others = 0.0, targets
+        images, labels = self._batch(step.rows, step.epoch, "views")
+        share, others = 0.0, labels
         if step.partners is not None and plan.mixing is not None:
             share = plan.mixing.share(generator(self.job.seed, "mixing", step.epoch, step.number))
             partners, others = self._batch(step.partners, step.epoch, "partner views")
             images = (1 - share) * images + share * partners
         if plan.batch_transform is not None:
-            images, targets = plan.batch_transform(
-                images, targets, generator(self.job.seed, "transform", step.epoch, step.number)
-            )
+            transform = generator(self.job.seed, "transform", step.epoch, step.number)
+            images, targets = plan.batch_transform(images, labels.targets, transform)
+            labels = Labels(targets)
         set_learning_rate(self.optimizer, step.lr)
         self.optimizer.zero_grad(set_to_none=True)
         logits = self.module(images.contiguous(memory_format=torch.channels_last))
         logits.retain_grad()
-        loss = plan.loss(logits, targets)
+        loss = labels.loss(plan.loss, logits)
         if share > 0:
-            loss = (1 - share) * loss + share * plan.loss(logits, others)
+            loss = (1 - share) * loss + share * others.loss(plan.loss, logits)
         value = float(loss.detach())
         _require_finite(value, step.epoch)
         self.fabric.backward(loss)
+        shown = labels if share <= 0.5 else others
         watch.step(
             rows=step.rows,
             partners=step.partners,
             share=share,
-            targets=targets if share <= 0.5 else others,
+            targets=shown.targets,
+            soft=shown.soft,
             logits=logits.detach(),
             gradient=logits.grad,
             loss=value,
@@ -225,13 +227,15 @@ class _Loop:
         self.optimizer.step()
         return value
 
-    def _batch(self, positions: NDArray[np.int64], epoch: int, views_name: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Augmented images and their targets, on the device."""
+    def _batch(self, positions: NDArray[np.int64], epoch: int, views_name: str) -> tuple[torch.Tensor, Labels]:
+        """Augmented images and their labels, on the device."""
         job, rows = self.job, self.rows[positions]
         views = draw_views(job.settings.augment, child_seed(job.seed, views_name, epoch), rows, job.data.flips_allowed)
         images = self.fabric.to_device(job.network.preprocessing(job.data.pixels[rows]))
         images = apply_views(images, self.fabric.to_device(torch.from_numpy(views)))
-        return images, self.fabric.to_device(torch.from_numpy(job.data.targets[rows]))
+        targets, soft = job.data.targets, job.data.soft
+        probabilities = None if soft is None else self.fabric.to_device(torch.from_numpy(soft[rows]))
+        return images, Labels(self.fabric.to_device(torch.from_numpy(targets[rows])), probabilities)
 
 
 def _require_finite(value: float, epoch: int) -> None:

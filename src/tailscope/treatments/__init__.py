@@ -43,6 +43,7 @@ from tailscope.treatments.repeat_factor import RepeatFactorSampling
 from tailscope.treatments.requirements import TrainingFacts, unmet_requirements
 from tailscope.treatments.sampling import WeightedSampling
 from tailscope.treatments.sampling_audit import Meant, sampling_audit
+from tailscope.treatments.soft_labels import Labels, soft_problem
 from tailscope.treatments.softmax import SoftmaxLoss, softmax_log_odds
 from tailscope.treatments.temperature import Temperature
 from tailscope.treatments.two_way import TwoWay
@@ -77,6 +78,7 @@ __all__ = [
     "InterWeighted",
     "IntraWeighted",
     "LabelSmoothing",
+    "Labels",
     "LimitCase",
     "LogitAdjusted",
     "MainParameter",
@@ -112,6 +114,7 @@ __all__ = [
     "problems_of",
     "rebuilt_audit",
     "sampling_audit",
+    "soft_problem",
     "softmax_log_odds",
     "unmet_requirements",
     "weights_audit",
