@@ -45,12 +45,12 @@ def label_views(content: ReportContent) -> tuple[Section, ...]:
 
 
 def _design(views: list[str]) -> str:
+    further = f"{plural(len(views), 'further label view')} ({listed(views, limit=len(views))})"
     return (
-        f"Every arm of the comparison was trained again with the training and validation labels of "
-        f"{plural(len(views), 'further label view')} ({listed(views, limit=len(views))}). Images, split and test "
-        "labels are those of the first view, whose arms are the arms of all other chapters; so are the batches, but "
-        "for samplers that draw by labels. What follows is apart from the other chapters: each treatment, and each view, "
-        "is a comparison of its own, adjusted over its own classes."
+        f"Every arm of the comparison was trained again with the training and validation labels of {further}. Images, "
+        "split and test labels are those of the first view, whose arms are the arms of all other chapters; so are the "
+        "batches, but for samplers that draw by labels. What follows is apart from the other chapters: each treatment, "
+        "and each view, is a comparison of its own, adjusted over its own classes."
     )
 
 
