@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tailscope.core.artifacts import atomic_write, canonical_json, digest, read_json
 from tailscope.core.errors import DataError, InputError
-from tailscope.data.decoding import decode
+from tailscope.data.decoding import decode, manner
 from tailscope.data.dicom_mark import DICOM_SUFFIXES
 from tailscope.data.validation import raise_problems
 
@@ -116,7 +116,7 @@ class FileContent:
         Raises:
             DataError: A file is missing or unreadable.
         """
-        memo_path = folder / f"digests-{digest(str(self.files.root.resolve()))[:12]}.json" if folder else None
+        memo_path = folder / f"contents-{digest(str(self.files.root.resolve()))[:12]}.json" if folder else None
         memo: dict[str, str] = read_json(memo_path) if memo_path and memo_path.exists() else {}
         known, problems = dict(memo), []
         digests = []
@@ -137,6 +137,10 @@ class FileContent:
         address = f"{path}|{state.st_size}|{state.st_mtime_ns}"
         if address not in known:
             with file.open("rb") as stream:
-                known[address] = hashlib.file_digest(stream, "sha256").hexdigest()
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+                stream.seek(0)
+                known[address] = f"{content} {manner(stream)}".rstrip()
+        content, _, own_manner = known[address].partition(" ")
         how = "grey" if self.files.grey else "stored"
-        return digest(f"inverted {how}" if path in self.files.inverted else how, known[address])
+        how = f"inverted {how}" if path in self.files.inverted else how
+        return digest(f"{how} {own_manner}".rstrip(), content)
