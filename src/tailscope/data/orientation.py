@@ -27,7 +27,8 @@ _BROKEN = (
 def orientation_of(image: Image.Image, stream: IO[bytes]) -> int:
     """The EXIF orientation, 1 to 8, of an image that was opened and not loaded; 1 where it has none.
 
-    EXIF data that cannot be read say nothing. TIFF counts as upright: Pillow turns it itself, and has its turned size before it is loaded.
+    EXIF data that cannot be read say nothing. TIFF counts as upright: Pillow turns it itself, and knows its turned size
+    before it is loaded.
 
     Args:
         image: Opened from ``stream``.
