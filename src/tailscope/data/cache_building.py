@@ -7,6 +7,8 @@ listed and does not fit its checksum is decoded again.
 from __future__ import annotations
 
 import fcntl
+import io
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -158,7 +160,7 @@ class _Partial:
     def __init__(self, pixels: IO[bytes], done: IO[bytes], shape: tuple[int, ...]) -> None:
         self._pixels = pixels
         self._done = done
-        self._row_bytes = int(np.prod(shape[1:]))
+        self._row_bytes = math.prod(shape[1:])
         self._begin = os.fstat(pixels.fileno()).st_size - shape[0] * self._row_bytes
         self._new: list[tuple[int, int, int, int]] = []
         self._sums = np.zeros(shape[0], dtype=np.uint32)
@@ -210,13 +212,23 @@ class _Partial:
 @contextmanager
 def _opened(files: CacheFiles, shape: tuple[int, ...]) -> Iterator[_Partial]:
     path, done = files.partial(shape[3]), files.done(shape[3])
-    if not (path.exists() and done.exists()):
+    header = _header(shape)
+    length = len(header) + math.prod(shape)
+    if not (path.exists() and done.exists() and path.stat().st_size == length):
         done.unlink(missing_ok=True)
-        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-        path.chmod(0o644)
+        with path.open("wb") as begun:
+            begun.write(header)
+            begun.truncate(length)
         done.touch()
     with path.open("r+b") as pixels, done.open("r+b") as listed:
         yield _Partial(pixels, listed, shape)
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """How a ``.npy`` file of 8-bit numbers begins."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return stream.getvalue()
 
 
 def _discard(files: CacheFiles, channels: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from numpy.typing import NDArray
 from tailscope.core.artifacts import read_json, write_json
 
 _SAMPLED = 64  # rows that are compared at each opening: a few milliseconds
+
+
+# what NumPy and JSON raise for files that were cut off or changed
+_BROKEN = (OSError, ValueError, TypeError, KeyError, EOFError, AttributeError, SyntaxError, tokenize.TokenError)
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ def damage(files: CacheFiles, shape: tuple[int, int, int], *, whole: bool = Fals
     try:
         pixels, sizes = np.load(files.pixels, mmap_mode="r"), np.load(files.sizes)
         kept = Checksums.read(files) if files.checksums.exists() else None
-    except (OSError, ValueError, TypeError, KeyError, EOFError):
+    except _BROKEN:
         return "could not be read"
     if pixels.shape[:3] != shape or pixels.ndim != 4 or pixels.dtype != np.uint8 or sizes.shape != (shape[0], 2):
         return "had another shape than its images"
