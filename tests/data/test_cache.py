@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tailscope.core import DataError, Placement
-from tailscope.data.cache import fit, open_pixels
+from tailscope.data.cache import ReadingPlan, open_pixels
+from tailscope.data.frames import fit
 from tailscope.data.settings import DataSettings
 
 IMAGES = [np.random.default_rng(number).integers(0, 256, (12, 16), dtype=np.uint8) for number in range(70)]
@@ -69,7 +70,7 @@ print(digest(cache.pixels))
     results = [writer.communicate(timeout=120)[0] for writer in writers]
     assert len(set(results)) == 1
     assert len(results[0].strip()) == 64
-    assert sorted(path.name.split("-")[0] for path in tmp_path.iterdir()) == ["pixels", "sizes"]
+    assert sorted(path.name.split("-")[0] for path in tmp_path.iterdir()) == ["checksums", "pixels", "sizes"]
 
 
 def test_every_broken_image_is_named_and_nothing_is_left(tmp_path):
@@ -95,7 +96,11 @@ def test_progress_never_goes_back(tmp_path):
     colour = np.dstack([IMAGES[0], IMAGES[1], IMAGES[2]])
     seen: list[int] = []
     open_pixels(
-        lambda row: colour if row == 50 else IMAGES[row], CONTENT, SETTINGS, tmp_path, lambda done, _: seen.append(done)
+        lambda row: colour if row == 50 else IMAGES[row],
+        CONTENT,
+        SETTINGS,
+        tmp_path,
+        ReadingPlan(progress=lambda done, _: seen.append(done)),
     )
     assert seen == list(range(1, 71))
 
@@ -108,7 +113,7 @@ def test_one_channel_can_be_asked_for(tmp_path):
 
 def test_progress_counts_every_image(tmp_path):
     seen: list[tuple[int, int]] = []
-    open_pixels(read, CONTENT, SETTINGS, tmp_path, lambda done, total: seen.append((done, total)))
+    open_pixels(read, CONTENT, SETTINGS, tmp_path, ReadingPlan(progress=lambda *done: seen.append(done)))
     assert seen == [(number, 70) for number in range(1, 71)]
 
 

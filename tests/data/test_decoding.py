@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,11 +52,51 @@ def test_a_black_and_white_file_is_0_and_255(tmp_path):
     assert decode(tmp_path / "a.png").tolist() == [[0, 255]]
 
 
-def test_exif_orientation_is_not_applied(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(GREY).save(tmp_path / "a.png", exif=exif)
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_sixteen_bits_are_read_in_either_byte_order(tmp_path, order):
+    values = np.array([[0, 257, 32896, 65535]], dtype=order)
+    Image.frombytes("I;16B" if order == ">u2" else "I;16", (4, 1), values.tobytes()).save(tmp_path / "a.tif")
+    with Image.open(tmp_path / "a.tif") as image:
+        assert image.mode == ("I;16B" if order == ">u2" else "I;16")
+    assert decode(tmp_path / "a.tif").tolist() == [[0, 1, 128, 255]]
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(np.uint16, [255, 254, 127, 0]), (np.uint8, [255, 254, 127, 0])])
+def test_a_tiff_whose_zero_is_white_is_read_as_it_shows(tmp_path, kind, expected):
+    values = (np.array([[0, 1, 128, 255]]) * (257 if kind == np.uint16 else 1)).astype(kind)
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    black_is_zero = b"\x06\x01\x03\x00\x01\x00\x00\x00\x01"  # tag 262, one short: 1
+    data = (tmp_path / "a.tif").read_bytes()
+    assert data.count(black_is_zero) == 1
+    (tmp_path / "a.tif").write_bytes(data.replace(black_is_zero, black_is_zero[:-1] + b"\x00"))
+    assert decode(tmp_path / "a.tif").tolist() == [expected]
+
+
+def test_sixteen_bit_colours_keep_their_upper_bits(tmp_path):
+    """Written by hand, since Pillow writes none."""
+    row = np.array([[0, 0x1234, 0xFFFF], [0xABCD, 0, 1]], dtype=">u2")
+    header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    pieces = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + row.tobytes())), (b"IEND", b"")]
+    coded = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in pieces
+    )
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(coded))
+    assert decode(tmp_path / "a.png").tolist() == [[[0, 0x12, 0xFF], [0xAB, 0, 0]]]
+
+
+def test_transparency_of_grey_and_of_palettes_is_dropped(tmp_path):
+    Image.fromarray(np.dstack([GREY, np.zeros_like(GREY)])).save(tmp_path / "a.png")
     assert np.array_equal(decode(tmp_path / "a.png"), GREY)
+    image = Image.new("P", (2, 1))
+    image.putdata([0, 1])
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.save(tmp_path / "b.png", transparency=0)
+    assert decode(tmp_path / "b.png").tolist() == [[[10, 20, 30], [200, 100, 50]]]
+
+
+def test_cmyk_becomes_rgb(tmp_path):
+    Image.new("CMYK", (1, 1), (255, 0, 0, 51)).save(tmp_path / "a.tif")
+    assert decode(tmp_path / "a.tif").tolist() == [[[0, 204, 204]]]
 
 
 def test_floating_point_pixels_are_refused(tmp_path):

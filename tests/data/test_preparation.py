@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from dataclasses import replace
 
@@ -87,6 +88,22 @@ def test_without_patients_every_image_is_its_own_cluster(csv_folder, tmp_path):
     data = prepare(CsvTables()(csv_folder(labels=labels)), SETTINGS, tmp_path / "cache")
     assert not data.patients_known
     assert len(set(data.patient_ids.tolist())) == 20
+
+
+def test_nothing_of_exif_data_is_kept(csv_folder, source, tmp_path):
+    folder = csv_folder()
+    exif = Image.Exif()
+    exif[0x0112], exif[0x013B] = 6, "Ada Example"  # orientation, artist
+    for path in (folder / "images").iterdir():
+        with Image.open(path) as image:
+            image.save(path, exif=exif)
+        assert b"Ada Example" in path.read_bytes()
+    dataset = source(folder)
+    data = prepare(dataset, DataSettings(image_size=(10, 8), split=SETTINGS.split), tmp_path / "cache")
+    kept = [path.read_bytes() for path in (tmp_path / "cache").iterdir()]
+    assert not any(b"Ada Example" in content for content in (*kept, pickle.dumps(dataset), pickle.dumps(data)))
+    with Image.open(folder / "images/00.png") as image:
+        assert np.array_equal(data.pixels[0, ..., 0], np.rot90(np.asarray(image), -1))
 
 
 def test_all_unreadable_images_are_named(csv_folder, source, tmp_path):

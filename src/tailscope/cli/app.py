@@ -48,7 +48,7 @@ def demo(
 
 @app.command()
 def init(
-    root: Annotated[Path, typer.Argument(metavar="ROOT", help="A folder that holds a data set.")],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="A folder or an archive that holds a data set.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The configuration to write.")] = Path("experiment.yaml"),
 ) -> None:
     """Recognise a data set and write a configuration for it."""
@@ -147,7 +147,7 @@ def inspect(
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="A source, e.g. nih_chestxray14, or a configuration file.")
     ],
-    root: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The data set's folder.")] = None,
+    root: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The data set's folder, or its archive.")] = None,
     settings: Settings = None,
 ) -> None:
     """Show counts, imbalance, annotations, broken files, leakage."""

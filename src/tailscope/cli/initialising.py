@@ -11,6 +11,7 @@ import yaml
 
 from tailscope.core import InputError, write_text
 from tailscope.data import DATASETS
+from tailscope.data.places import data_folder, image_folder
 from tailscope.data.text_tables import read_text_table
 from tailscope.sources import recognise
 from tailscope.sources.csv_columns import image_column, label_tables
@@ -66,8 +67,9 @@ def write_configuration(root: Path, out: Path) -> None:
     """
     if out.exists():
         raise InputError(f"{out} exists; nothing was written: choose another --out, or delete it")
-    if not root.is_dir():
-        raise InputError(f"{root} is no folder; give the folder that holds the data set")
+    place = data_folder(root)
+    if place is None:
+        raise InputError(f"{root} is no folder; give the folder or the archive that holds the data set")
     found = recognise(root)
     if found is None:
         raise InputError(
@@ -78,7 +80,7 @@ def write_configuration(root: Path, out: Path) -> None:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", root.resolve().name).strip("-._") or "experiment"
     command = shlex.quote(str(out))
     facts = {"source": source, "folder": root.name or "this folder", "out": command, "name": _yaml(name)}
-    write_text(out, _TEMPLATE.format(**facts, root=_yaml(_relative(root, out)), settings=_settings(source, root)))
+    write_text(out, _TEMPLATE.format(**facts, root=_yaml(_relative(root, out)), settings=_settings(source, place)))
     typer.echo(
         f"{root} holds {source} ({found.variant}); wrote {out}. Look at it, then:\n  tailscope run {command} --dry-run"
     )
@@ -121,5 +123,5 @@ def _image_folder(root: Path, name: str) -> str:
     """The folder, relative to the root, below which the first image lies; the root itself where it is nowhere."""
     if (root / name).is_file():
         return "."
-    folders = sorted(path for path in root.iterdir() if path.is_dir())
-    return next((path.name for path in folders if (path / name).is_file()), ".")
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir())  # archives are folders, too
+    return next((folder for folder in folders if (image_folder(root, folder) / name).is_file()), ".")

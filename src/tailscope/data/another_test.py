@@ -14,9 +14,10 @@ from tailscope.core.artifacts import digest
 from tailscope.core.errors import DataError
 from tailscope.core.records import Dataset, ExperimentData
 from tailscope.data.attributes import image_attributes
-from tailscope.data.cache import Progress, open_pixels
+from tailscope.data.cache import Progress, ReadingPlan, open_pixels
 from tailscope.data.chosen_rows import chosen_rows
 from tailscope.data.derived_classes import derived_dataset
+from tailscope.data.files import reading_order
 from tailscope.data.leakage import check_leakage, inseparable_groups
 from tailscope.data.lookalikes import cached_pairs, require_apart
 from tailscope.data.preparation import (
@@ -107,7 +108,8 @@ def prepare_test(
     if not len(dataset.images):
         raise DataError(f"no image of {other.name!r} is left to test on; check `part`, `population` and `class_map`")
     content = content_digests(dataset, cache_dir)
-    cache = open_pixels(dataset.read_pixels, content, settings, cache_dir, progress)
+    plan = ReadingPlan(reading_order(dataset.read_pixels, len(content)), progress)
+    cache = open_pixels(dataset.read_pixels, content, settings, cache_dir, plan)
     ids = dataset.images["image_id"].to_numpy(dtype=object).astype(np.str_)
     masks = mask_drawer(dataset, view, cache, settings, ids)
     tested = ExperimentData(
@@ -128,6 +130,7 @@ def prepare_test(
         notes=(
             *dataset.notes,
             *view.notes,
+            *cache.notes,
             *_class_notes(other, view.classes, first.data.classes),
             *_population_note(other, len(ids)),
             *reader_note(masks, view, settings.readers),

@@ -147,7 +147,8 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _header(path: Path, elements: Sequence[str]) -> Dataset:
-    return dcmread(path, specific_tags=list(elements), stop_before_pixels="PixelData" not in elements)
+    with path.open("rb") as stream:
+        return dcmread(stream, specific_tags=list(elements), stop_before_pixels="PixelData" not in elements)
 
 
 def _one_image(path: Path) -> Dataset:

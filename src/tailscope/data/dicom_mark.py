@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
+from typing import IO
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
 _MARK, _MARK_AT = b"DICM", 128
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file is named as DICOM (.dcm, .dicom) or bears its mark; False where it cannot be opened."""
-    if path.suffix.lower() in DICOM_SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as stream:
-            return stream.read(_MARK_AT + len(_MARK))[_MARK_AT:] == _MARK
-    except OSError:
-        return False
+def is_named_dicom(path: PurePath) -> bool:
+    """Whether a file is named as DICOM: .dcm or .dicom."""
+    return path.suffix.lower() in DICOM_SUFFIXES
+
+
+def bears_mark(stream: IO[bytes]) -> bool:
+    """Whether a file bears DICOM's mark; it is read from its beginning, and stands there afterwards."""
+    head = stream.read(_MARK_AT + len(_MARK))
+    stream.seek(0)
+    return head[_MARK_AT:] == _MARK

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from tailscope.core.errors import DataError
 from tailscope.core.records import Dataset
 from tailscope.data.cache import Progress
+from tailscope.data.cache_building import cores
+from tailscope.data.files import reading_order
 from tailscope.data.near_duplicates import SIDE, Thumbnails, thumbnail
 
-_THREADS = 2
 _COLUMNS = ["height", "width", "channels"]
 
 
@@ -51,29 +52,32 @@ def look_over(dataset: Dataset, progress: Progress | None = None) -> LookedOver:
     count = len(dataset.images)
     small = np.empty((count, SIDE, SIDE), dtype=np.uint8)
     shapes, problems, rows = [], [], []
-    for row, result in enumerate(_each(dataset, small)):
+    for done, (row, result) in enumerate(_each(dataset, small), 1):
         if isinstance(result, str):
-            problems.append(result)
+            problems.append((row, result))
         else:
             shapes.append(result)
             rows.append(row)
         if progress:
-            progress(row + 1, count)
+            progress(done, count)
+    rows.sort()
     kept = small if len(rows) == count else small[rows]
-    return LookedOver(_size_table(shapes), tuple(problems), np.array(rows, dtype=np.int64), kept)
+    return LookedOver(
+        _size_table(shapes), tuple(problem for _, problem in sorted(problems)), np.array(rows, dtype=np.int64), kept
+    )
 
 
-def _each(dataset: Dataset, small: Thumbnails) -> Iterator[tuple[int, int, int] | str]:
-    def one(row: int) -> tuple[int, int, int] | str:
+def _each(dataset: Dataset, small: Thumbnails) -> Iterator[tuple[int, tuple[int, int, int] | str]]:
+    def one(row: int) -> tuple[int, tuple[int, int, int] | str]:
         try:
             pixels = dataset.read_pixels(row)
         except DataError as error:
-            return str(error)
+            return row, str(error)
         small[row] = thumbnail(pixels)
-        return pixels.shape[0], pixels.shape[1], 1 if pixels.ndim == 2 else pixels.shape[2]
+        return row, (pixels.shape[0], pixels.shape[1], 1 if pixels.ndim == 2 else pixels.shape[2])
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        yield from pool.map(one, range(len(dataset.images)))
+    with ThreadPoolExecutor(cores()) as pool:
+        yield from pool.map(one, reading_order(dataset.read_pixels, len(dataset.images)))
 
 
 def _size_table(shapes: list[tuple[int, int, int]]) -> pd.DataFrame:

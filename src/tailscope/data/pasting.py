@@ -12,8 +12,8 @@ from PIL import Image
 from tailscope.core.artifacts import digest
 from tailscope.core.seeding import child_seed
 from tailscope.data._kernels import ABSORPTION, BLACK, SPAN, TOE
-from tailscope.data.cache import fit
 from tailscope.data.decoding import DECODER_VERSION
+from tailscope.data.frames import fit
 from tailscope.data.phantom_body import draw_body
 from tailscope.data.phantom_rendering import GENERATOR_VERSION, RenderSettings, draw_parts
 from tailscope.data.phantom_scene import Layer, Scene

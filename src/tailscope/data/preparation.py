@@ -12,9 +12,9 @@ from tailscope.core.artifacts import digest
 from tailscope.core.records import ClassCounts, Dataset, ExperimentData
 from tailscope.data.assignment import assign_splits
 from tailscope.data.attributes import image_attributes
-from tailscope.data.cache import PixelCache, Progress, open_pixels
+from tailscope.data.cache import PixelCache, Progress, ReadingPlan, open_pixels
 from tailscope.data.derived_classes import derived_dataset
-from tailscope.data.files import FileContent
+from tailscope.data.files import FileContent, reading_order
 from tailscope.data.leakage import check_leakage, duplicates, inseparable_groups
 from tailscope.data.lookalikes import cached_pairs, joined, require_apart
 from tailscope.data.masks import MaskDrawer
@@ -59,7 +59,8 @@ def prepare(
     assignment = assign_splits(dataset.images["split"], groups, view.targets, settings.split)
     check_leakage(image_ids, patients, content, assignment.split)
     _require_learnable(view, assignment.split)
-    cache = open_pixels(dataset.read_pixels, content, settings, cache_dir, progress)
+    plan = ReadingPlan(reading_order(dataset.read_pixels, len(content)), progress)
+    cache = open_pixels(dataset.read_pixels, content, settings, cache_dir, plan)
     is_read = bool(dataset.images["path"].notna().any())  # generated people are all different
     alike = cached_pairs(cache.pixels, cache.key, groups, cache_dir) if is_read else ()
     if alike:
@@ -87,6 +88,7 @@ def prepare(
             *dataset.notes,
             *view.notes,
             *assignment.notes,
+            *cache.notes,
             *_alike_note(alike, split, image_ids),
             *_duplicate_note(image_ids, content, view),
             *reader_note(masks, view, settings.readers),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -85,10 +87,12 @@ def _delimiter(path: Path) -> str:
     return "\t" if path.name.removesuffix(".gz").lower().endswith((".tsv", ".tab")) else ","
 
 
-def _open_text(path: Path) -> IO[str]:
-    if path.name.lower().endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open("rt", encoding="utf-8-sig", newline="")
+@contextmanager
+def _open_text(path: Path) -> Iterator[IO[str]]:
+    with path.open("rb") as stream:
+        unpacked = gzip.GzipFile(fileobj=stream) if path.name.lower().endswith(".gz") else stream
+        with io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="") as text:
+            yield text
 
 
 def _records(stream: IO[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:

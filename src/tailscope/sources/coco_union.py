@@ -13,6 +13,7 @@ import pandas as pd
 
 from tailscope.core.errors import DataError
 from tailscope.core.geometry import Size
+from tailscope.data.places import unpacked_names
 from tailscope.data.tables import Shape, annotation_table, image_table, label_table
 from tailscope.data.validation import annotation_problems, raise_problems, some
 from tailscope.sources.coco_documents import CocoDocument, CocoImage
@@ -141,7 +142,9 @@ class CocoUnion:
         Raises:
             DataError: Anything was wrong with any of the files.
         """
-        paths = sorted(self._splits)
+        id_of = unpacked_names(self._splits)
+        paths = sorted(id_of, key=id_of.__getitem__)
+        ids = [id_of[path] for path in paths]
         annotations = annotation_table(self._drawn.values(), READER)
         if not paths and not self._problems:
             self._problems.append(f"{self.places.root}: no file lists an image; expected at least one")
@@ -149,7 +152,7 @@ class CocoUnion:
         order = sorted(range(len(annotations)), key=list(self._drawn).__getitem__)
         images = image_table(
             {
-                "image_id": paths,
+                "image_id": ids,
                 "path": paths,
                 "split": [self._splits[path] for path in paths],
                 "patient_id": [self._patients.get(path) for path in paths],
@@ -159,8 +162,9 @@ class CocoUnion:
         )
         rows = [[self._states.get((path, name), "unmentioned") for name in self.classes] for path in paths]
         states = np.array(rows, dtype=object).reshape(len(paths), len(self.classes))
-        labels = label_table(paths, self.classes, states, READER)
-        return images, labels, annotations.iloc[order].reset_index(drop=True)
+        labels = label_table(ids, self.classes, states, READER)
+        annotations = annotations.iloc[order].reset_index(drop=True)
+        return images, labels, annotations.assign(image_id=annotations["image_id"].map(id_of))
 
     def notes(self) -> tuple[str, ...]:
         """What was read and how, one sentence each."""

@@ -16,6 +16,7 @@ from tailscope.core.geometry import Size
 from tailscope.core.records import Dataset
 from tailscope.data.decoding import raster_size
 from tailscope.data.files import IMAGE_SUFFIXES, FileContent, ImageFiles, inside, require_root, walk_images
+from tailscope.data.places import image_folder
 from tailscope.data.registry import DATASETS
 from tailscope.data.tables import STATE_OF, annotation_table, image_table, label_table
 from tailscope.data.text_tables import TextTable, read_text_table
@@ -148,9 +149,7 @@ class CsvTables:
         )
 
     def _find_images(self, root: Path, table: TextTable) -> tuple[list[str], list[str], list[str]]:
-        folder = root / inside(self.images) if self.images not in ("", ".") else root
-        if not folder.is_dir():
-            raise DataError(f"folder {folder} does not exist; expected the images there: set `images`")
+        folder = image_folder(root, inside(self.images)) if self.images not in ("", ".") else root
         ids, paths, problems, absent = [], [], [], []
         seen: dict[str, int] = {}
         for row, name in enumerate(table.column(self.image_column)):
@@ -237,7 +236,8 @@ class CsvTables:
         """How many images in the folder of the images stand in no row; unknown where that is the root."""
         if self.images in ("", "."):
             return 0
-        return sum(path.relative_to(root).as_posix() not in listed for path in walk_images(root / inside(self.images)))
+        folder = image_folder(root, inside(self.images))
+        return sum(path.relative_to(root).as_posix() not in listed for path in walk_images(folder))
 
     def _sizes(self, root: Path, path_of: dict[str, str]) -> Callable[[str], Size | None]:
         return _file_sizes(root, path_of) if self.annotation_size is None else lambda _: self.annotation_size

@@ -87,7 +87,7 @@ def find_listed(root: Path, names: Iterable[str], folders: Sequence[str], missin
     places = [root / folder for folder in folders if (root / folder).is_dir()] or [root]
     wanted = list(dict.fromkeys(names))
     by_stem: dict[str, list[str]] = {}
-    for path in (path for place in places for path in walk_images(place)):
+    for path in walk_images(*places):
         by_stem.setdefault(path.stem, []).append(path.relative_to(root).as_posix())
     paths = {name: sorted(by_stem[name])[0] for name in wanted if name in by_stem}
     problems = [

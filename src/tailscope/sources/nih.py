@@ -30,7 +30,8 @@ from tailscope.sources.nih_tables import Entry, read_entries
 class NihChestXray14:
     """112,120 frontal chest radiographs of 30,805 patients, 14 findings mined from reports, 984 boxes on 880 images.
 
-    Expects ``Data_Entry_2017*.csv`` (or ``.csv.gz``) with the images anywhere below ``images*/``, found by name; reads
+    Expects ``Data_Entry_2017*.csv`` (or ``.csv.gz``) with the images anywhere below ``images*/`` or in archives
+    ``images*.tar.gz``, found by name; reads
     ``BBox_List_2017*.csv``, ``train_val_list.txt`` and ``test_list.txt`` where they are. A finding that is not named is
     negative. Most images have no box whatever they show: a missing box says nothing.
 
@@ -147,15 +148,8 @@ def find_table(root: Path, pattern: str) -> Path | None:
 
 
 def _index_images(root: Path) -> dict[str, str]:
-    folders = sorted(path for path in root.glob("images*") if path.is_dir())
-    index: dict[str, str] = {}
-    problems = []
-    for folder in folders or [root]:
-        for name, path in index_by_name(root, folder).items():
-            if index.setdefault(name, path) != path:
-                problems.append(f"{name} exists twice, as {index[name]} and as {path}; remove one")
-    raise_problems(problems)
-    return index
+    folders = sorted(path for path in root.glob("images*") if path.is_dir())  # archives are folders, too
+    return index_by_name(root, *(folders or [root]))
 
 
 def _image_table(entries: list[Entry], index: dict[str, str], split_of: Mapping[str, str]) -> pd.DataFrame:

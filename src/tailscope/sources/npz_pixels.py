@@ -44,7 +44,7 @@ def read_labels(path: Path, name: str) -> NDArray[np.int64]:
         DataError: It is missing, broken, or has another number of axes.
     """
     try:
-        with np.load(path) as file:
+        with path.open("rb") as stream, np.load(stream) as file:
             labels = np.asarray(file[name])
     except _BROKEN as error:
         raise DataError(f"{path.name} has no readable array {name!r} ({error}); download the file again") from None
@@ -62,7 +62,7 @@ def member_of(path: Path, name: str) -> Member:
         DataError: It is missing or broken, or holds no 8-bit images of two dimensions.
     """
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as stream:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive, archive.open(f"{name}.npy") as stream:
             shape, fortran, dtype = _header(stream)
     except _BROKEN as error:
         raise DataError(f"{path.name} has no readable array {name!r} ({error}); download the file again") from None
@@ -146,7 +146,8 @@ class _Reader:
     def _open(self) -> None:
         self._files.close()
         try:
-            archive = self._files.enter_context(zipfile.ZipFile(self._path))
+            file = self._files.enter_context(self._path.open("rb"))
+            archive = self._files.enter_context(zipfile.ZipFile(file))
             self._stream = self._files.enter_context(archive.open(f"{self.member.name}.npy"))
             _header(self._stream)
         except _BROKEN as error:

@@ -10,6 +10,7 @@ from tailscope.core.errors import DataError
 from tailscope.core.geometry import Size
 from tailscope.data.decoding import raster_size
 from tailscope.data.files import inside, walk_images
+from tailscope.data.places import image_folder
 from tailscope.sources.split_words import split_of_path
 
 
@@ -32,9 +33,7 @@ class PlacedImages:
         Raises:
             DataError: There is no such folder.
         """
-        place = root / inside(folder) if folder not in ("", ".") else root
-        if not place.is_dir():
-            raise DataError(f"folder {place} does not exist; expected the images there: set `images`")
+        place = image_folder(root, inside(folder)) if folder not in ("", ".") else root
         by_stem: dict[str, list[str]] = {}
         for path in walk_images(place):
             by_stem.setdefault(path.stem, []).append(path.relative_to(root).as_posix())

@@ -1,4 +1,4 @@
-"""Which source's files lie in a folder?"""
+"""Which source's files lie in a folder, or in an archive?"""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tailscope.core.errors import DataError
+from tailscope.data.places import data_folder
 from tailscope.data.registry import DATASETS, Recognising
 
 
@@ -44,10 +45,10 @@ def recognise(root: Path) -> Recognised | None:
 
 def recognised(root: Path) -> tuple[Recognised, ...]:
     """Every source whose files lie in a folder, sorted; formats only where no published set is recognised."""
-    root = Path(root)
-    if not root.is_dir():
+    place = data_folder(root)
+    if place is None:
         return ()
-    return _asked(root, formats=False) or _asked(root, formats=True)
+    return _asked(place, formats=False) or _asked(place, formats=True)
 
 
 def _asked(root: Path, *, formats: bool) -> tuple[Recognised, ...]:
