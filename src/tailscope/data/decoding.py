@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tailscope.core.errors import DataError
 from tailscope.data.dicom_mark import is_dicom
@@ -55,15 +56,14 @@ def decode(path: Path, *, grey: bool = False) -> NDArray[np.uint8]:
             if image.mode in _SIXTEEN_BIT:
                 return _from_sixteen_bit(np.asarray(image), path)
             if image.mode == "F":
-                raise DataError(f"{path} holds floating-point pixels; expected 8 or 16 bits: convert the file")
+                raise DataError(_floating(path, np.asarray(image)))
             pixels = np.asarray(image.convert(_target_mode(image.mode, grey=grey)))
     except FileNotFoundError:
         raise DataError(f"{path} is missing; expected an image file: restore it or leave its row out") from None
     except DataError:
         raise
     except _BROKEN as error:
-        message = f"{path} cannot be read as an image ({error}); replace the file or leave its row out"
-        raise DataError(message) from None
+        raise DataError(_unreadable(path, error)) from None
     return _drop_equal_channels(pixels)
 
 
@@ -107,7 +107,29 @@ def raster_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             return image.height, image.width
     except _BROKEN as error:
-        raise DataError(f"{path} cannot be read as an image ({error}); replace the file or leave its row out") from None
+        raise DataError(_unreadable(path, error)) from None
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    """What is wrong with a file that Pillow cannot read."""
+    told = str(error)
+    if isinstance(error, UnidentifiedImageError):  # its own words are the path once more
+        told = "it holds text, such as a web page or a Git LFS pointer" if _is_text(path) else "no known picture format"
+    with suppress(OSError):
+        told = told if path.stat().st_size else "it is empty, 0 bytes"
+    return f"{path} cannot be read as an image ({told}); replace the file or leave its row out"
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file begins with printable ASCII."""
+    with path.open("rb") as stream:
+        return all(32 <= byte < 127 or byte in b"\t\r\n" for byte in stream.read(256))
+
+
+def _floating(path: Path, values: NDArray[np.generic]) -> str:
+    strange = int((~np.isfinite(values.astype(np.float64))).sum())
+    some = f", {strange} of them NaN or infinite" if strange else ""
+    return f"{path} holds floating-point pixels{some}; expected 8 or 16 bits: convert the file"
 
 
 def _is_black_and_white(image: Image.Image) -> bool:

@@ -13,6 +13,7 @@ from tailscope.core.grouping import class_groups, group_note
 from tailscope.core.records import SPLITS, STATES, ClassCounts, Dataset
 from tailscope.data.cache import Progress
 from tailscope.data.derived_classes import derived_dataset
+from tailscope.data.doubtful import constant_note, doubtful_notes
 from tailscope.data.leakage import duplicates, leakage_problems
 from tailscope.data.looking_over import LookedOver, look_over
 from tailscope.data.near_duplicates import near_duplicates
@@ -116,7 +117,12 @@ def inspect_dataset(
         duplicates=tuple(duplicates(image_ids, content)),
         near_duplicates=_near_duplicates(looked, image_ids, patients, content),
         leakage=tuple(_published_leakage(dataset.images["split"], image_ids, patients, content)),
-        notes=(*dataset.notes, *view.notes),
+        notes=(
+            *dataset.notes,
+            *view.notes,
+            *doubtful_notes(dataset.images),
+            *constant_note(image_ids[list(looked.constant)].tolist()),
+        ),
     )
 
 

@@ -176,6 +176,6 @@ def _absence_notes(kept: Sequence[Entry], absent: Sequence[str]) -> list[str]:
     notes = []
     if absent:
         notes.append(f"{len(absent)} listed images are not on disk and were skipped")
-    if ageless := sum(math.isnan(entry.age_years) for entry in kept):
-        notes.append(f"{ageless} ages are missing or above 120 years and were left blank")
+    if ageless := [entry.image for entry in kept if math.isnan(entry.age_years)]:
+        notes.append(f"{len(ageless)} ages are missing or above 120 years and were left blank: {some(ageless)}")
     return notes
