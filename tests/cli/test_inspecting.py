@@ -93,3 +93,36 @@ def test_the_thousand_radiographs_are_counted(invoke):
     assert result.exit_code == 0
     assert "nih_chestxray14: 1,000 images, 264 patients" in result.output
     assert _cells(result.output, "Hernia")[:5] == ["Hernia", "9", "991", "0", "0.009"]
+
+
+def _nih_tables(root):
+    header = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Sex,View Position,"
+    rows = [f"{n // 2:08}_{n % 2:03}.png,{('Mass', 'No Finding')[n % 2]},0,{n // 2},50,M,PA," for n in range(6)]
+    (root / "Data_Entry_2017.csv").write_text("\n".join([header, *rows]))
+
+
+def test_tables_without_any_image_are_counted_and_that_is_said(invoke, tmp_path):
+    _nih_tables(tmp_path)
+    result = invoke("data", "inspect", "nih_chestxray14", "--root", tmp_path)
+    assert result.exit_code == 0
+    assert "nih_chestxray14: 6 images, 3 patients\nNo image is there: these are the tables alone" in result.output
+    assert _cells(result.output, "Mass")[1] == "3"
+    assert "Unreadable images" not in result.output
+
+
+def test_one_image_among_many_is_no_reason_to_count_tables_alone(invoke, tmp_path):
+    _nih_tables(tmp_path)
+    (tmp_path / "00000000_000.png").write_bytes(b"")
+    result = invoke("data", "inspect", "nih_chestxray14", "--root", tmp_path)
+    assert result.exit_code == 2
+    assert "5 of 6 listed images are missing below" in result.stderr
+
+
+def test_what_is_wrong_with_tables_is_told_along_with_the_absence_of_images(invoke, tmp_path):
+    _nih_tables(tmp_path)
+    table = tmp_path / "Data_Entry_2017.csv"
+    table.write_text(table.read_text().replace("Mass", "Maas", 1))
+    result = invoke("data", "inspect", "nih_chestxray14", "--root", tmp_path)
+    assert result.exit_code == 2
+    assert "line 2: finding 'Maas' is unknown" in result.stderr
+    assert "6 of 6 listed images are missing below" in result.stderr

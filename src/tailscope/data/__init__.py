@@ -5,6 +5,7 @@ applies the label policies, splits by patient, refuses leakage, and decodes the 
 `core.Dataset` and settings. Goes out: `core.ExperimentData`. May import: `core`; never torch.
 """
 
+from tailscope.data.files import holds_images
 from tailscope.data.inspection import Inspection, inspect_dataset
 from tailscope.data.pasted import Pasted
 from tailscope.data.phantom import Phantom
@@ -19,6 +20,7 @@ __all__ = [
     "Pasted",
     "Phantom",
     "SplitSettings",
+    "holds_images",
     "inspect_dataset",
     "prepare",
 ]

@@ -14,6 +14,7 @@ from tailscope.core.records import SPLITS, STATES, ClassCounts, Dataset
 from tailscope.data.cache import Progress
 from tailscope.data.derived_classes import derived_dataset
 from tailscope.data.doubtful import constant_note, doubtful_notes
+from tailscope.data.files import tables_alone
 from tailscope.data.leakage import duplicates, leakage_problems
 from tailscope.data.looking_over import LookedOver, look_over
 from tailscope.data.near_duplicates import near_duplicates
@@ -47,6 +48,7 @@ class Inspection:
         near_duplicates: Pairs of images of different patients that look like one and differ in content, most alike
             first. Empty without decoding.
         leakage: Patients and contents that stand in two published splits.
+        tables_alone: Whether no image was looked for: what needs pixels or files is empty.
         notes: What the source recognised, and what the settings' policies did.
     """
 
@@ -66,6 +68,7 @@ class Inspection:
     duplicates: tuple[tuple[str, ...], ...]
     near_duplicates: tuple[str, ...]
     leakage: tuple[str, ...]
+    tables_alone: bool
     notes: tuple[str, ...]
 
 
@@ -83,7 +86,7 @@ def inspect_dataset(
         dataset: From a source.
         settings: Whose classes and label policies to count by; None for the defaults.
         cache_dir: Where file digests are remembered.
-        decode: Read every image, to find broken ones, the sizes, and images that look alike.
+        decode: Read every image, if there are any, to find broken ones, the sizes, and images that look alike.
         progress: Called with (images done, images in all) while decoding.
 
     Raises:
@@ -98,8 +101,9 @@ def inspect_dataset(
     counts = ClassCounts.from_targets(view.classes, view.targets)
     groups = class_groups(counts.prevalences)
     groups_by = "tertiles" if group_note(counts.prevalences) else "prevalence"
-    content = content_digests(dataset, cache_dir)
-    looked = look_over(dataset, progress) if decode else LookedOver.nothing()
+    absent = tables_alone(dataset)
+    content = image_ids.tolist() if absent else content_digests(dataset, cache_dir)
+    looked = look_over(dataset, progress) if decode and not absent else LookedOver.nothing()
     return Inspection(
         name=dataset.name,
         images=len(image_ids),
@@ -117,6 +121,7 @@ def inspect_dataset(
         duplicates=tuple(duplicates(image_ids, content)),
         near_duplicates=_near_duplicates(looked, image_ids, patients, content),
         leakage=tuple(_published_leakage(dataset.images["split"], image_ids, patients, content)),
+        tables_alone=absent,
         notes=(
             *dataset.notes,
             *view.notes,

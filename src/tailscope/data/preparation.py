@@ -16,7 +16,7 @@ from tailscope.data.cache import PixelCache, Progress, open_pixels
 from tailscope.data.constant_images import constant_rows
 from tailscope.data.derived_classes import derived_dataset
 from tailscope.data.doubtful import constant_note, doubtful_notes
-from tailscope.data.files import FileContent
+from tailscope.data.files import FileContent, require_images
 from tailscope.data.leakage import check_leakage, duplicates, inseparable_groups
 from tailscope.data.lookalikes import cached_pairs, joined, require_apart
 from tailscope.data.masks import MaskDrawer
@@ -49,6 +49,7 @@ def prepare(
         DataError: Tables, labels, annotations, classes or files are wrong; lists every problem.
         LeakageError: One patient, one image content, or images that look alike stand in two splits.
     """
+    require_images(dataset)
     check_dataset(dataset)
     dataset = derived_dataset(dataset, settings)
     attributes = image_attributes(dataset)
