@@ -20,7 +20,7 @@ _EXPECTED = {
     "tuple_type": "expected a list such as [a, b]",
 }
 
-_PATHS = {"data": ("root", "cache"), "model": ("path",)}
+_PATHS = {"data": ("root", "cache"), "model": ("path", "training_list")}
 
 
 def load_config(path: Path, overrides: tuple[str, ...] = (), *, tune: bool = False) -> ExperimentConfig:
