@@ -126,3 +126,24 @@ def test_what_is_wrong_with_tables_is_told_along_with_the_absence_of_images(invo
     assert result.exit_code == 2
     assert "line 2: finding 'Maas' is unknown" in result.stderr
     assert "6 of 6 listed images are missing below" in result.stderr
+
+
+def test_a_page_shows_images_that_may_be_one(invoke, tiny):
+    shutil.copy(tiny.root / "images/00.png", tiny.root / "images/04.png")
+    page = tiny.root / "pairs.html"
+    result = invoke("data", "inspect", tiny.configuration, "--pairs", page)
+    assert result.exit_code == 0
+    assert "1 pairs and groups of images that may be one" in result.output
+    html = page.read_text()
+    assert html.count("<img ") == 2
+    assert "00.png" in html
+    assert "p2, in val" in html
+    assert tiny.root.as_posix() not in html
+
+
+@pytest.mark.parametrize("name", ["pairs.txt", "nowhere/pairs.html"])
+def test_a_page_that_cannot_be_written_is_refused_at_once(invoke, tiny, name):
+    result = invoke("data", "inspect", tiny.configuration, "--pairs", tiny.root / name)
+    assert result.exit_code == 2
+    assert "expected the name of an .html file in a folder that exists" in result.stderr
+    assert "reading images" not in result.stderr

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 from rich.console import Console
 
+from tailscope.cli.showing_pairs import require_page, write_pairs
 from tailscope.cli.tables import print_frame, wide_console
 from tailscope.core import ConfigurationError, Dataset, InputError, Progress
 from tailscope.data import DATASETS, DataSettings, Inspection, holds_images, inspect_dataset
@@ -18,8 +19,20 @@ from tailscope.data import DATASETS, DataSettings, Inspection, holds_images, ins
 _SHOWN = 10
 
 
-def print_inspection(source: str, root: Path | None, settings: tuple[str, ...], progress: Progress) -> None:
-    """Print counts, imbalance, annotations, broken files and leakage of a source, or of a configuration's data."""
+def print_inspection(
+    source: str, root: Path | None, settings: tuple[str, ...], pairs: Path | None, progress: Progress
+) -> None:
+    """Print counts, imbalance, annotations, broken files and leakage of a source, or of a configuration's data.
+
+    Args:
+        source: A source, or a configuration file.
+        root: The data set's folder.
+        settings: ``key=value`` of the source.
+        pairs: Where the page of images that may be one goes; None for none.
+        progress: Told how many images were read.
+    """
+    if pairs is not None:
+        require_page(pairs)
     dataset, view = _open(source, root, settings)
     with progress.task("reading images", len(dataset.images)) as advance:
         done = 0
@@ -30,7 +43,11 @@ def print_inspection(source: str, root: Path | None, settings: tuple[str, ...], 
             done = now
 
         found = inspect_dataset(dataset, view, progress=report)
-    _print(found, wide_console())
+    console = wide_console()
+    _print(found, console)
+    if pairs is not None:
+        shown = write_pairs(pairs, dataset, found)
+        console.print(f"\n{shown} pairs and groups of images that may be one: {pairs}", markup=False, highlight=False)
 
 
 def _open(source: str, root: Path | None, settings: tuple[str, ...]) -> tuple[Dataset, DataSettings | None]:

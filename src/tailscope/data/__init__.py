@@ -7,6 +7,7 @@ applies the label policies, splits by patient, refuses leakage, and decodes the 
 
 from tailscope.data.files import holds_images
 from tailscope.data.inspection import Inspection, inspect_dataset
+from tailscope.data.near_duplicates import LIKENESS
 from tailscope.data.pasted import Pasted
 from tailscope.data.phantom import Phantom
 from tailscope.data.preparation import prepare
@@ -15,6 +16,7 @@ from tailscope.data.settings import DataSettings, SplitSettings
 
 __all__ = [
     "DATASETS",
+    "LIKENESS",
     "DataSettings",
     "Inspection",
     "Pasted",

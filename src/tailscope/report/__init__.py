@@ -14,6 +14,7 @@ from tailscope.report.page import page_sections, render, write_report
 from tailscope.report.performance_tables import PerformanceTables
 from tailscope.report.representation_tables import RepresentationTables
 from tailscope.report.statistics_tables import StatisticsTables
+from tailscope.report.suspect_images import SuspectImage, SuspectPage, SuspectRow, write_suspects
 from tailscope.report.unit_pictures import UnitCardPicture
 
 __all__ = [
@@ -24,6 +25,9 @@ __all__ = [
     "ReportContent",
     "RepresentationTables",
     "StatisticsTables",
+    "SuspectImage",
+    "SuspectPage",
+    "SuspectRow",
     "UnitCardPicture",
     "headline",
     "journal_figures",
@@ -31,4 +35,5 @@ __all__ = [
     "page_sections",
     "render",
     "write_report",
+    "write_suspects",
 ]
