@@ -93,3 +93,57 @@ def test_the_thousand_radiographs_are_counted(invoke):
     assert result.exit_code == 0
     assert "nih_chestxray14: 1,000 images, 264 patients" in result.output
     assert _cells(result.output, "Hernia")[:5] == ["Hernia", "9", "991", "0", "0.009"]
+
+
+def _nih_tables(root):
+    header = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Sex,View Position,"
+    rows = [f"{n // 2:08}_{n % 2:03}.png,{('Mass', 'No Finding')[n % 2]},0,{n // 2},50,M,PA," for n in range(6)]
+    (root / "Data_Entry_2017.csv").write_text("\n".join([header, *rows]))
+
+
+def test_tables_without_any_image_are_counted_and_that_is_said(invoke, tmp_path):
+    _nih_tables(tmp_path)
+    result = invoke("data", "inspect", "nih_chestxray14", "--root", tmp_path)
+    assert result.exit_code == 0
+    assert "nih_chestxray14: 6 images, 3 patients\nNo image is there: these are the tables alone" in result.output
+    assert _cells(result.output, "Mass")[1] == "3"
+    assert "Unreadable images" not in result.output
+
+
+def test_one_image_among_many_is_no_reason_to_count_tables_alone(invoke, tmp_path):
+    _nih_tables(tmp_path)
+    (tmp_path / "00000000_000.png").write_bytes(b"")
+    result = invoke("data", "inspect", "nih_chestxray14", "--root", tmp_path)
+    assert result.exit_code == 2
+    assert "5 of 6 listed images are missing below" in result.stderr
+
+
+def test_what_is_wrong_with_tables_is_told_along_with_the_absence_of_images(invoke, tmp_path):
+    _nih_tables(tmp_path)
+    table = tmp_path / "Data_Entry_2017.csv"
+    table.write_text(table.read_text().replace("Mass", "Maas", 1))
+    result = invoke("data", "inspect", "nih_chestxray14", "--root", tmp_path)
+    assert result.exit_code == 2
+    assert "line 2: finding 'Maas' is unknown" in result.stderr
+    assert "6 of 6 listed images are missing below" in result.stderr
+
+
+def test_a_page_shows_images_that_may_be_one(invoke, tiny):
+    shutil.copy(tiny.root / "images/00.png", tiny.root / "images/04.png")
+    page = tiny.root / "pairs.html"
+    result = invoke("data", "inspect", tiny.configuration, "--pairs", page)
+    assert result.exit_code == 0
+    assert "1 pairs and groups of images that may be one" in result.output
+    html = page.read_text()
+    assert html.count("<img ") == 2
+    assert "00.png" in html
+    assert "p2, in val" in html
+    assert tiny.root.as_posix() not in html
+
+
+@pytest.mark.parametrize("name", ["pairs.txt", "nowhere/pairs.html"])
+def test_a_page_that_cannot_be_written_is_refused_at_once(invoke, tiny, name):
+    result = invoke("data", "inspect", tiny.configuration, "--pairs", tiny.root / name)
+    assert result.exit_code == 2
+    assert "expected the name of an .html file in a folder that exists" in result.stderr
+    assert "reading images" not in result.stderr

@@ -185,5 +185,5 @@ def test_a_folder_without_tables_is_refused(tmp_path):
 def test_unknown_settings_are_refused():
     with pytest.raises(InputError, match="`views` must be frontal or all"):
         CheXpert(views="lateral")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="`missing` must be error or skip"):
+    with pytest.raises(InputError, match="`missing` must be error, skip or tables"):
         CheXpert(missing="ignore")  # type: ignore[arg-type]

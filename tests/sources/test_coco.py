@@ -246,7 +246,7 @@ def test_stated_sizes_are_the_reference_of_resized_images(tmp_path):
     dataset = Coco()(tmp_path)
     assert dataset.annotations[["ref_height", "ref_width"]].to_numpy().tolist() == [[8, 10]]
     assert dataset.images[["height", "width"]].to_numpy().tolist() == [[4, 5]]
-    assert "1 images have another size than their annotations state; shapes are scaled along" in dataset.notes
+    assert "1 images have another size than their annotations state; shapes are scaled along: 'a.png'" in dataset.notes
 
 
 def test_an_image_that_lies_across_its_stated_size_is_refused(tmp_path):

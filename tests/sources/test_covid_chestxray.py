@@ -122,5 +122,5 @@ def test_another_table_of_this_name_is_not_recognised_and_refused(tmp_path):
     assert CovidChestXray.recognise(tmp_path) is None
     with pytest.raises(DataError, match="has no column 'patientid'"):
         CovidChestXray()(tmp_path)
-    with pytest.raises(InputError, match="`missing` must be error or skip"):
+    with pytest.raises(InputError, match="`missing` must be error, skip or tables"):
         CovidChestXray(missing="no")  # type: ignore[arg-type]

@@ -161,5 +161,5 @@ def test_missing_images_are_refused_or_skipped(tmp_path):
 def test_a_folder_without_tables_is_refused(tmp_path):
     with pytest.raises(DataError, match="holds neither HAM10000_metadata nor"):
         Ham10000()(tmp_path)
-    with pytest.raises(InputError, match="`missing` must be error or skip"):
+    with pytest.raises(InputError, match="`missing` must be error, skip or tables"):
         Ham10000(missing="no")  # type: ignore[arg-type]

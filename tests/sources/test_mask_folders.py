@@ -97,7 +97,8 @@ def test_an_empty_mask_draws_nothing_and_is_counted(csv_folder):
     save(folder / "masks/hernia/02.png", BOX & False)
     dataset = read(folder)
     assert len(dataset.annotations) == 1
-    assert dataset.notes[-2:] == ("1 masks of masks/{class}/{image}", "1 mask files are empty and draw nothing")
+    told = "1 mask files are empty and draw nothing: 'masks/hernia/02.png'"
+    assert dataset.notes[-2:] == ("1 masks of masks/{class}/{image}", told)
 
 
 def test_masks_join_the_shapes_of_a_table(csv_folder):

@@ -329,7 +329,7 @@ def test_an_empty_folder_and_unknown_settings_are_refused(tmp_path):
     with pytest.raises(DataError, match="holds no table of `labels: cxr_lt`"):
         MimicCxrJpg(labels="cxr_lt")(tmp_path)
     for settings, message in (
-        ({"missing": "no"}, "`missing` must be error or skip"),
+        ({"missing": "no"}, "`missing` must be error, skip or tables"),
         ({"labels": "cxr"}, "`labels` must be chexpert, negbio, cxr_lt, mimic_cxr_lt"),
         ({"test_set": "expert"}, "`test_set` must be report or radiologist"),
         ({"test_set": "radiologist", "labels": "cxr_lt"}, "`test_set: radiologist` needs `labels` chexpert or negbio"),

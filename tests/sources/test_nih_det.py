@@ -125,5 +125,5 @@ def test_missing_images_are_refused_or_skipped(tmp_path):
 def test_unknown_settings_are_refused():
     with pytest.raises(InputError, match="`shapes` must be polygons or boxes"):
         ChestXDet(shapes="masks")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="`missing` must be error or skip"):
+    with pytest.raises(InputError, match="`missing` must be error, skip or tables"):
         ChestXDet(missing="no")  # type: ignore[arg-type]

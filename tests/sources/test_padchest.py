@@ -171,5 +171,5 @@ def test_a_folder_without_table_is_refused(tmp_path):
 def test_unknown_settings_are_refused():
     with pytest.raises(InputError, match="`views` must be frontal or all"):
         PadChest(views="lateral")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="`missing` must be error or skip"):
+    with pytest.raises(InputError, match="`missing` must be error, skip or tables"):
         PadChest(missing="no")  # type: ignore[arg-type]

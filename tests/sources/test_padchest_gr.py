@@ -136,5 +136,5 @@ def test_the_variant_says_whether_the_master_table_is_there(tmp_path):
 
 
 def test_unknown_settings_are_refused():
-    with pytest.raises(InputError, match="`missing` must be error or skip"):
+    with pytest.raises(InputError, match="`missing` must be error, skip or tables"):
         PadChestGr(missing="no")  # type: ignore[arg-type]

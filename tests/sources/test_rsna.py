@@ -183,5 +183,5 @@ def test_it_is_recognised_by_the_header_and_not_by_the_name_alone(tmp_path, fold
 def test_a_folder_without_the_table_and_unknown_settings_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"holds no stage_2_train_labels\.csv"):
         RsnaPneumonia()(tmp_path)
-    with pytest.raises(InputError, match="`missing` must be error or skip"):
+    with pytest.raises(InputError, match="`missing` must be error, skip or tables"):
         RsnaPneumonia(missing="no")  # type: ignore[arg-type]

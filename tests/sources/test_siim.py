@@ -166,5 +166,5 @@ def test_absolute_run_lengths_are_not_silently_taken_for_relative_ones(folder):
 def test_a_folder_without_the_table_and_unknown_settings_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"holds no stage_2_train\.csv or train-rle\.csv"):
         SiimPneumothorax()(tmp_path)
-    with pytest.raises(InputError, match="`missing` must be error or skip"):
+    with pytest.raises(InputError, match="`missing` must be error, skip or tables"):
         SiimPneumothorax(missing="no")  # type: ignore[arg-type]

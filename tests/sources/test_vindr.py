@@ -272,5 +272,5 @@ def test_physionets_copy_is_recognised(physionet):
 def test_a_folder_without_tables_and_unknown_settings_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"holds neither annotations/image_labels_train\.csv nor train\.csv"):
         VinDrCxr()(tmp_path)
-    with pytest.raises(InputError, match="`missing` must be error or skip"):
+    with pytest.raises(InputError, match="`missing` must be error, skip or tables"):
         VinDrCxr(missing="no")  # type: ignore[arg-type]

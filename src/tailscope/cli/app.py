@@ -149,13 +149,22 @@ def inspect(
     ],
     root: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The data set's folder, or its archive.")] = None,
     settings: Settings = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a page that shows images that may be one side by side, e.g. pairs.html."
+        ),
+    ] = None,
 ) -> None:
-    """Show counts, imbalance, annotations, broken files, leakage."""
+    """Show counts, imbalance, annotations, broken files, leakage.
+
+    Of a folder without any image the tables alone are counted; that leaves with 0 as well, and is said.
+    """
     with exit_codes():
         from tailscope.cli.inspecting import print_inspection
         from tailscope.cli.progress import chosen_progress
 
-        print_inspection(source, root, tuple(settings or ()), chosen_progress())
+        print_inspection(source, root, tuple(settings or ()), pairs, chosen_progress())
 
 
 @treatments_app.command(name="list")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +11,28 @@ import pandas as pd
 import yaml
 from rich.console import Console
 
+from tailscope.cli.showing_pairs import require_page, write_pairs
 from tailscope.cli.tables import print_frame, wide_console
 from tailscope.core import ConfigurationError, Dataset, InputError, Progress
-from tailscope.data import DATASETS, DataSettings, Inspection, inspect_dataset
+from tailscope.data import DATASETS, DataSettings, Inspection, holds_images, inspect_dataset
 
 _SHOWN = 10
 
 
-def print_inspection(source: str, root: Path | None, settings: tuple[str, ...], progress: Progress) -> None:
-    """Print counts, imbalance, annotations, broken files and leakage of a source, or of a configuration's data."""
+def print_inspection(
+    source: str, root: Path | None, settings: tuple[str, ...], pairs: Path | None, progress: Progress
+) -> None:
+    """Print counts, imbalance, annotations, broken files and leakage of a source, or of a configuration's data.
+
+    Args:
+        source: A source, or a configuration file.
+        root: The data set's folder.
+        settings: ``key=value`` of the source.
+        pairs: Where the page of images that may be one goes; None for none.
+        progress: Told how many images were read.
+    """
+    if pairs is not None:
+        require_page(pairs)
     dataset, view = _open(source, root, settings)
     with progress.task("reading images", len(dataset.images)) as advance:
         done = 0
@@ -28,7 +43,11 @@ def print_inspection(source: str, root: Path | None, settings: tuple[str, ...], 
             done = now
 
         found = inspect_dataset(dataset, view, progress=report)
-    _print(found, wide_console())
+    console = wide_console()
+    _print(found, console)
+    if pairs is not None:
+        shown = write_pairs(pairs, dataset, found)
+        console.print(f"\n{shown} pairs and groups of images that may be one: {pairs}", markup=False, highlight=False)
 
 
 def _open(source: str, root: Path | None, settings: tuple[str, ...]) -> tuple[Dataset, DataSettings | None]:
@@ -37,8 +56,17 @@ def _open(source: str, root: Path | None, settings: tuple[str, ...]) -> tuple[Da
 
         config = load_config(Path(source), settings)
         section = config.data
-        return DATASETS.build(section.source, **section.args)(root or section.root), section.view()
-    return DATASETS.build(source, **_values(settings))(root), None
+        return _read(section.source, section.args, root or section.root), section.view()
+    return _read(source, _values(settings), root), None
+
+
+def _read(source: str, settings: dict[str, Any], root: Path | None) -> Dataset:
+    """The data set; of a folder without any image its tables alone, if the source can."""
+    build = partial(DATASETS.build, source)
+    if "missing" in DATASETS.settings(source) and root is not None and root.is_dir() and not holds_images(root):
+        with suppress(InputError):  # a source that needs its images says so below
+            return build(**{**settings, "missing": "tables"})(root)
+    return build(**settings)(root)
 
 
 def _values(settings: tuple[str, ...]) -> dict[str, Any]:
@@ -57,6 +85,8 @@ def _values(settings: tuple[str, ...]) -> dict[str, Any]:
 def _print(found: Inspection, console: Console) -> None:
     who = f"{found.patients:,} patients" if found.patients_known else "no patient known: each image is its own group"
     console.print(f"{found.name}: {found.images:,} images, {who}", style="bold", highlight=False)
+    if found.tables_alone:
+        console.print("No image is there: these are the tables alone, nothing can be trained.", highlight=False)
     _section(console, "Classes", found.classes, f"imbalance {found.imbalance:,.0f} : 1, groups by {found.groups_by}")
     if found.states[["uncertain", "unmentioned"]].to_numpy().any():
         _section(console, "Label states", found.states, "blank (unmentioned) is not negative until a policy says so")
@@ -64,9 +94,10 @@ def _print(found: Inspection, console: Console) -> None:
     for title, table in (("Stored sizes", found.sizes), ("Views", found.views), ("Published splits", found.splits)):
         if len(table):
             _section(console, title, table.head(_SHOWN), "")
-    _list(console, "Unreadable images", found.unreadable)
-    _list(console, "Identical images", tuple(", ".join(group) for group in found.duplicates))
-    _list(console, "Images of different patients that look alike", found.near_duplicates)
+    if not found.tables_alone:
+        _list(console, "Unreadable images", found.unreadable)
+        _list(console, "Identical images", tuple(", ".join(group) for group in found.duplicates))
+        _list(console, "Images of different patients that look alike", found.near_duplicates)
     _list(console, "Leakage between published splits", found.leakage)
     for note in found.notes:
         console.print(f"note: {note}", markup=False, highlight=False)

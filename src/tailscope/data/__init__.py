@@ -6,7 +6,9 @@ applies the label policies, splits by patient, refuses leakage, and decodes the 
 """
 
 from tailscope.data.another_test import OtherTest, TrainingSet, prepare_test
+from tailscope.data.files import holds_images
 from tailscope.data.inspection import Inspection, inspect_dataset
+from tailscope.data.near_duplicates import LIKENESS
 from tailscope.data.pasted import Pasted
 from tailscope.data.phantom import Phantom
 from tailscope.data.preparation import prepare
@@ -16,6 +18,7 @@ from tailscope.data.settings import DataSettings, SplitSettings
 
 __all__ = [
     "DATASETS",
+    "LIKENESS",
     "DataSettings",
     "Inspection",
     "OtherTest",
@@ -23,6 +26,7 @@ __all__ = [
     "Phantom",
     "SplitSettings",
     "TrainingSet",
+    "holds_images",
     "inspect_dataset",
     "prepare",
     "prepare_test",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import cache
 
 from tailscope.core.errors import DataError
 
@@ -11,6 +12,7 @@ _OLDEST_YEARS = 120  # NIH's release of 2017 holds ages up to 414, RSNA's header
 _YEARS_PER = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
+@cache
 def parse_age(text: str) -> float:
     """Age in years from ``58``, or from a DICOM age string; NaN for blank and for more than 120 years.
 

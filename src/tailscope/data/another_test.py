@@ -16,8 +16,10 @@ from tailscope.core.records import Dataset, ExperimentData
 from tailscope.data.attributes import image_attributes
 from tailscope.data.cache import Progress, ReadingPlan, open_pixels
 from tailscope.data.chosen_rows import chosen_rows
+from tailscope.data.constant_images import constant_rows
 from tailscope.data.derived_classes import derived_dataset
-from tailscope.data.files import reading_order
+from tailscope.data.doubtful import constant_note, doubtful_notes
+from tailscope.data.files import reading_order, require_images
 from tailscope.data.leakage import check_leakage, inseparable_groups
 from tailscope.data.lookalikes import cached_pairs, require_apart
 from tailscope.data.preparation import (
@@ -98,6 +100,7 @@ def prepare_test(
             split and in the other set.
     """
     check_dataset(dataset)
+    require_images(dataset)
     settings = _as_first(other.view, first)
     dataset = derived_dataset(_tested_part(dataset, other.part), settings)
     require_reader(settings.readers, dataset.annotations)
@@ -131,6 +134,8 @@ def prepare_test(
             *dataset.notes,
             *view.notes,
             *cache.notes,
+            *doubtful_notes(dataset.images),
+            *constant_note(ids[constant_rows(cache, settings.resize, cache_dir)].tolist()),
             *_class_notes(other, view.classes, first.data.classes),
             *_population_note(other, len(ids)),
             *reader_note(masks, view, settings.readers),

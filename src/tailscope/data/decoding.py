@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from tailscope.core.errors import DataError
 from tailscope.data.dicom_mark import bears_mark, is_named_dicom
@@ -128,8 +128,7 @@ def _reading(path: Path) -> Iterator[None]:
     except DataError:
         raise
     except _BROKEN as error:
-        message = f"{path} cannot be read as an image ({error}); replace the file or leave its row out"
-        raise DataError(message) from None
+        raise DataError(_unreadable(path, error)) from None
 
 
 def _decode(stream: IO[bytes], path: Path, *, grey: bool) -> NDArray[np.uint8]:
@@ -141,7 +140,7 @@ def _decode(stream: IO[bytes], path: Path, *, grey: bool) -> NDArray[np.uint8]:
             pixels = _from_sixteen_bit(np.asarray(image), path)
             pixels = 255 - pixels if is_inverted else pixels
         elif image.mode == "F":
-            raise DataError(f"{path} holds floating-point pixels; expected 8 or 16 bits: convert the file")
+            raise DataError(_floating(path, np.asarray(image)))
         else:
             pixels = _drop_equal_channels(np.asarray(image.convert(_target_mode(image.mode, grey=grey))))
     return np.asarray(turned(pixels, orientation), dtype=np.uint8) if orientation != UPRIGHT else pixels
@@ -169,6 +168,28 @@ def _one_channel(values: NDArray[np.generic], path: Path) -> NDArray[np.int64]:
             raise DataError(f"mask {path} is a colour image; expected one channel of 0/1 or 0/255")
         values = values[..., 0]
     return values.astype(np.int64) * (255 if values.dtype == bool else 1)
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    """What is wrong with a file that Pillow cannot read."""
+    told = str(error)
+    if isinstance(error, UnidentifiedImageError):  # its own words are the path once more
+        told = "it holds text, such as a web page or a Git LFS pointer" if _is_text(path) else "no known picture format"
+    with suppress(OSError):
+        told = told if path.stat().st_size else "it is empty, 0 bytes"
+    return f"{path} cannot be read as an image ({told}); replace the file or leave its row out"
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file begins with printable ASCII."""
+    with path.open("rb") as stream:
+        return all(32 <= byte < 127 or byte in b"\t\r\n" for byte in stream.read(256))
+
+
+def _floating(path: Path, values: NDArray[np.generic]) -> str:
+    strange = int((~np.isfinite(values.astype(np.float64))).sum())
+    some = f", {strange} of them NaN or infinite" if strange else ""
+    return f"{path} holds floating-point pixels{some}; expected 8 or 16 bits: convert the file"
 
 
 def _is_black_and_white(image: Image.Image) -> bool:

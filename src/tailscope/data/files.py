@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tailscope.core.artifacts import atomic_write, canonical_json, digest, read_json
 from tailscope.core.errors import DataError, InputError
+from tailscope.core.records import Dataset
 from tailscope.data.archives import first_file, is_archive
 from tailscope.data.decoding import decode, manner
 from tailscope.data.dicom_mark import DICOM_SUFFIXES
@@ -36,6 +37,11 @@ def require_root(root: Path | None, source: str) -> Path:
     if place is None:
         raise DataError(f"folder {root} does not exist; expected the files of {source!r} there: check `root`")
     return place
+
+
+def holds_images(root: Path) -> bool:
+    """Whether any image file lies below a folder."""
+    return next(walk_images(root), None) is not None
 
 
 def walk_images(*folders: Path) -> Iterator[Path]:
@@ -112,15 +118,21 @@ class ImageFiles:
         paths: Relative path per row.
         grey: Read luminance, whatever a file holds.
         inverted: Paths of files that store black as the highest value and do not say so (MONOCHROME1 saved as PNG).
+        absent: The tables were read alone: no file was looked for, and paths are what the tables call the images.
     """
 
     root: Path
     paths: tuple[str, ...]
     grey: bool = False
     inverted: frozenset[str] = frozenset()
+    absent: bool = False
 
     def __call__(self, row: int) -> NDArray[np.uint8]:
-        """Decode the file of one row."""
+        """Decode the file of one row.
+
+        Raises:
+            DataError: It is absent or cannot be read.
+        """
         path = self.paths[row]
         pixels = decode(self.root / path, grey=self.grey)
         return 255 - pixels if path in self.inverted else pixels
@@ -186,3 +198,21 @@ class FileContent:
         how = "grey" if self.files.grey else "stored"
         how = f"inverted {how}" if path in self.files.inverted else how
         return digest(f"{how} {own_manner}".rstrip(), content)
+
+
+def tables_alone(dataset: Dataset) -> bool:
+    """Whether only the tables of a data set were read, so that there are no pixels."""
+    return isinstance(dataset.read_pixels, ImageFiles) and dataset.read_pixels.absent
+
+
+def require_images(dataset: Dataset) -> None:
+    """Pass if there are pixels.
+
+    Raises:
+        DataError: Only the tables were read.
+    """
+    if tables_alone(dataset):
+        raise DataError(
+            f"only the tables of {dataset.name} were read (`missing: tables`), {len(dataset.images):,} images; "
+            "expected the images as well: unpack them and leave `missing` out; `tailscope data inspect` counts without"
+        )

@@ -13,13 +13,16 @@ from tailscope.core.grouping import class_groups, group_note
 from tailscope.core.records import SPLITS, STATES, ClassCounts, Dataset
 from tailscope.data.cache import Progress
 from tailscope.data.derived_classes import derived_dataset
+from tailscope.data.doubtful import constant_note, doubtful_notes
+from tailscope.data.files import tables_alone
 from tailscope.data.label_readers import voted
 from tailscope.data.leakage import duplicates, leakage_problems
 from tailscope.data.looking_over import LookedOver, look_over
-from tailscope.data.near_duplicates import near_duplicates
+from tailscope.data.near_duplicates import NearPair, near_duplicates
 from tailscope.data.preparation import content_digests, patient_clusters
 from tailscope.data.settings import DataSettings
 from tailscope.data.states import readings_of
+from tailscope.data.suspicions import Suspicion, suspicions
 from tailscope.data.validation import check_dataset
 from tailscope.data.views import view_labels
 
@@ -46,7 +49,9 @@ class Inspection:
         duplicates: Groups of images with the same content.
         near_duplicates: Pairs of images of different patients that look like one and differ in content, most alike
             first. Empty without decoding.
+        suspicions: The same pairs and groups by their rows, with the labels that differ: pairs first.
         leakage: Patients and contents that stand in two published splits.
+        tables_alone: Whether no image was looked for: what needs pixels or files is empty.
         notes: What the source recognised, and what the settings' policies did.
     """
 
@@ -65,7 +70,9 @@ class Inspection:
     unreadable: tuple[str, ...]
     duplicates: tuple[tuple[str, ...], ...]
     near_duplicates: tuple[str, ...]
+    suspicions: tuple[Suspicion, ...]
     leakage: tuple[str, ...]
+    tables_alone: bool
     notes: tuple[str, ...]
 
 
@@ -83,7 +90,7 @@ def inspect_dataset(
         dataset: From a source.
         settings: Whose classes and label policies to count by; None for the defaults.
         cache_dir: Where file digests are remembered.
-        decode: Read every image, to find broken ones, the sizes, and images that look alike.
+        decode: Read every image, if there are any, to find broken ones, the sizes, and images that look alike.
         progress: Called with (images done, images in all) while decoding.
 
     Raises:
@@ -98,8 +105,11 @@ def inspect_dataset(
     counts = ClassCounts.from_targets(view.classes, view.targets)
     groups = class_groups(counts.prevalences)
     groups_by = "tertiles" if group_note(counts.prevalences) else "prevalence"
-    content = content_digests(dataset, cache_dir)
-    looked = look_over(dataset, progress) if decode else LookedOver.nothing()
+    absent = tables_alone(dataset)
+    content = image_ids.tolist() if absent else content_digests(dataset, cache_dir)
+    looked = look_over(dataset, progress) if decode and not absent else LookedOver.nothing()
+    groups_of_one = tuple(duplicates(image_ids, content))
+    pairs = _near_duplicates(looked, patients, content)
     return Inspection(
         name=dataset.name,
         images=len(image_ids),
@@ -114,10 +124,17 @@ def inspect_dataset(
         views=_tally(dataset.images["view"], "view"),
         splits=_split_table(dataset.images["split"], patients),
         unreadable=looked.unreadable,
-        duplicates=tuple(duplicates(image_ids, content)),
-        near_duplicates=_near_duplicates(looked, image_ids, patients, content),
+        duplicates=groups_of_one,
+        near_duplicates=tuple(pair.told(image_ids) for pair in pairs),
+        suspicions=_suspicions(dataset, image_ids, groups_of_one, pairs),
         leakage=tuple(_published_leakage(dataset.images["split"], image_ids, patients, content)),
-        notes=(*dataset.notes, *view.notes),
+        tables_alone=absent,
+        notes=(
+            *dataset.notes,
+            *view.notes,
+            *doubtful_notes(dataset.images),
+            *constant_note(image_ids[list(looked.constant)].tolist()),
+        ),
     )
 
 
@@ -183,14 +200,20 @@ def _published_leakage(
     return leakage_problems(image_ids[given], patients[given], np.array(content)[given].tolist(), split)
 
 
-def _near_duplicates(
-    looked: LookedOver, image_ids: NDArray[np.str_], patients: NDArray[np.str_], content: list[str]
-) -> tuple[str, ...]:
+def _suspicions(
+    dataset: Dataset, image_ids: NDArray[np.str_], groups: tuple[tuple[str, ...], ...], pairs: tuple[NearPair, ...]
+) -> tuple[Suspicion, ...]:
+    row_of = {name: row for row, name in enumerate(image_ids.tolist())}
+    rows = (tuple(row_of[name] for name in group) for group in groups)
+    return suspicions(dataset, rows, ((pair.first, pair.second, pair.likeness) for pair in pairs))
+
+
+def _near_duplicates(looked: LookedOver, patients: NDArray[np.str_], content: list[str]) -> tuple[NearPair, ...]:
     """Pairs of images of different patients that look like one and are not byte for byte the same."""
     rows = looked.rows
     _, patient = np.unique(patients[rows], return_inverse=True)
     return tuple(
-        pair.told(image_ids[rows])
+        NearPair(int(rows[pair.first]), int(rows[pair.second]), pair.likeness)
         for pair in near_duplicates(looked.thumbnails, patient)
         if content[rows[pair.first]] != content[rows[pair.second]]
     )

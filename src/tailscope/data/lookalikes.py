@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from tailscope.core.artifacts import digest, read_json, write_json
 from tailscope.core.errors import LeakageError
-from tailscope.data.near_duplicates import LIKENESS, NEAR_VERSION, NearPair, near_duplicates, thumbnail
+from tailscope.data.near_duplicates import LIKENESS, NEAR_VERSION, SIDE, NearPair, near_duplicates, thumbnail
 
 _SHOWN = 10
 _LEAST_SIDE = 32  # pixels; smaller images are too poor in detail to tell copies from chance
@@ -32,7 +32,9 @@ def cached_pairs(pixels: NDArray[np.uint8], key: str, groups: NDArray[np.str_], 
     place = folder / f"alike-{digest(key, groups.tolist(), LIKENESS, NEAR_VERSION)[:24]}.json"
     if place.exists():
         return tuple(NearPair(**pair) for pair in read_json(place))
-    small = np.stack([thumbnail(one) for one in pixels])
+    small = np.empty((len(pixels), SIDE, SIDE), dtype=np.uint8)  # at once: a list of them would double the memory
+    for row, one in enumerate(pixels):
+        small[row] = thumbnail(one)
     _, numbers = np.unique(groups, return_inverse=True)
     pairs = near_duplicates(small, numbers)
     write_json(place, [asdict(pair) for pair in pairs])
@@ -69,7 +71,7 @@ def require_apart(pairs: tuple[NearPair, ...], split: NDArray[np.str_], image_id
     )
     more = f"; and {len(crossing) - _SHOWN} more" if len(crossing) > _SHOWN else ""
     raise LeakageError(
-        f"{len(crossing)} pairs of images that look alike stand in two splits: {shown}{more}. Look at them; leave one "
-        "of each out, cut the split anew (`split.by: patient`), which keeps them together, or set "
-        "`near_duplicates: report`"
+        f"{len(crossing)} pairs of images that look alike stand in two splits: {shown}{more}. Look at them: "
+        "`tailscope data inspect … --pairs pairs.html` shows them side by side; leave one of each out, cut the split "
+        "anew (`split.by: patient`), which keeps them together, or set `near_duplicates: report`"
     )

@@ -13,15 +13,17 @@ from tailscope.core.records import ClassCounts, Dataset, ExperimentData
 from tailscope.data.assignment import assign_splits
 from tailscope.data.attributes import image_attributes
 from tailscope.data.cache import PixelCache, Progress, ReadingPlan, open_pixels
+from tailscope.data.constant_images import constant_rows
 from tailscope.data.derived_classes import derived_dataset
-from tailscope.data.files import FileContent, reading_order
+from tailscope.data.doubtful import constant_note, doubtful_notes
+from tailscope.data.files import FileContent, reading_order, require_images
 from tailscope.data.leakage import check_leakage, duplicates, inseparable_groups
 from tailscope.data.lookalikes import cached_pairs, joined, require_apart
 from tailscope.data.masks import MaskDrawer
 from tailscope.data.near_duplicates import NearPair
 from tailscope.data.readers import MAJORITY, UNION, require_reader, shape_lines
 from tailscope.data.settings import DataSettings
-from tailscope.data.validation import check_dataset, some
+from tailscope.data.validation import Collected, check_dataset, some
 from tailscope.data.views import LabelView, view_labels
 
 
@@ -30,7 +32,8 @@ def prepare(
 ) -> ExperimentData:
     """Make a data set ready for an experiment.
 
-    In this order, so that the cheap refusals come first: tables, label policies, split, leakage, class counts, pixels.
+    In this order, so that the cheap refusals come first: tables, label policies, split; then, all told at once,
+    leakage, class counts and pixels.
 
     Args:
         dataset: From a source.
@@ -47,6 +50,7 @@ def prepare(
         DataError: Tables, labels, annotations, classes or files are wrong; lists every problem.
         LeakageError: One patient, one image content, or images that look alike stand in two splits.
     """
+    require_images(dataset)
     check_dataset(dataset)
     dataset = derived_dataset(dataset, settings)
     attributes = image_attributes(dataset)
@@ -57,10 +61,15 @@ def prepare(
     content = content_digests(dataset, cache_dir)
     groups = inseparable_groups(patients, content)
     assignment = assign_splits(dataset.images["split"], groups, view.targets, settings.split)
-    check_leakage(image_ids, patients, content, assignment.split)
-    _require_learnable(view, assignment.split)
     plan = ReadingPlan(reading_order(dataset.read_pixels, len(content)), progress)
-    cache = open_pixels(dataset.read_pixels, content, settings, cache_dir, plan)
+    checks = Collected()
+    with checks.go_on():
+        check_leakage(image_ids, patients, content, assignment.split)
+    with checks.go_on():
+        _require_learnable(view, assignment.split)
+    with checks.go_on():
+        cache = open_pixels(dataset.read_pixels, content, settings, cache_dir, plan)
+    checks.raise_all()
     is_read = bool(dataset.images["path"].notna().any())  # generated people are all different
     alike = cached_pairs(cache.pixels, cache.key, groups, cache_dir) if is_read else ()
     if alike:
@@ -91,6 +100,8 @@ def prepare(
             *cache.notes,
             *_alike_note(alike, split, image_ids),
             *_duplicate_note(image_ids, content, view),
+            *doubtful_notes(dataset.images),
+            *constant_note(image_ids[constant_rows(cache, settings.resize, cache_dir)].tolist()),
             *reader_note(masks, view, settings.readers),
             *unused_note(masks, view),
         ),

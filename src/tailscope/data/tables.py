@@ -18,6 +18,7 @@ STATE_OF: Mapping[str, str] = {
     **dict.fromkeys(("1", "1.0"), "positive"),
     **dict.fromkeys(("-1", "-1.0"), "uncertain"),
 }
+ANY_SIZE = (10**9, 10**9)  # (height, width) of an image that is not there: whatever is drawn lies within
 Shape = tuple[str, str, str, Any, tuple[int, int]]  # image_id, class, kind, geometry, (reference height, width)
 
 

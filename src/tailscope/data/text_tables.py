@@ -14,6 +14,8 @@ from typing import IO
 from tailscope.core.errors import DataError
 from tailscope.core.registry import nearest
 
+_SIGNS = {",": "commas", "\t": "tabs"}
+
 
 @dataclass(frozen=True)
 class TextTable:
@@ -78,9 +80,21 @@ def read_text_table(path: Path) -> TextTable:
     if not records:
         raise DataError(f"{path} is empty; expected a header line")
     columns = tuple(field.strip() for field in records[0][1])
+    _require_delimiter(path, columns)
     width = len(columns)
     rows = tuple(tuple((record + [""] * width)[:width]) for _, record in records[1:])
     return TextTable(path.name, columns, rows, tuple(line for line, _ in records[1:]))
+
+
+def _require_delimiter(path: Path, columns: tuple[str, ...]) -> None:
+    """Refuse a header that is one field with another delimiter in it."""
+    expected = _delimiter(path)
+    found = next((sign for sign in (";", "\t", ",", "|") if sign != expected and sign in columns[0]), None)
+    if len(columns) == 1 and found is not None:
+        raise DataError(
+            f"{path.name} is divided by {found!r}; expected {_SIGNS[expected]} between the columns: save it with "
+            f"{_SIGNS[expected]}" + (", or name it .tsv" if found == "\t" else "")
+        )
 
 
 def _delimiter(path: Path) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tailscope.core.errors import DataError
+from tailscope.core.errors import DataError, LeakageError
 from tailscope.core.records import ANNOTATION_COLUMNS, IMAGE_COLUMNS, LABEL_COLUMNS, SPLITS, STATES, Dataset
 from tailscope.core.registry import nearest
 
@@ -23,6 +25,47 @@ def raise_problems(problems: Sequence[str], kind: type[DataError] = DataError) -
         problems = [*problems[:_SHOWN], f"… and {len(problems) - _SHOWN} more of these"]
     if problems:
         raise kind(problems)
+
+
+@dataclass
+class Collected:
+    """The problems of several checks, raised together, so that nobody mends a folder once for each.
+
+    Example:
+        >>> checks = Collected()
+        >>> with checks.go_on():
+        ...     raise LeakageError("one patient in two splits")
+        >>> with checks.go_on():
+        ...     raise DataError(["an empty file", "a broken one"])
+        >>> checks.raise_all()
+        Traceback (most recent call last):
+            ...
+        tailscope.core.errors.DataError: 3 problems in the data:
+          1. one patient in two splits
+          2. an empty file
+          3. a broken one
+    """
+
+    errors: list[DataError] = field(default_factory=list)
+
+    @contextmanager
+    def go_on(self) -> Iterator[None]:
+        """Keep a refusal for later and leave the block."""
+        try:
+            yield
+        except DataError as error:
+            self.errors.append(error)
+
+    def raise_all(self) -> None:
+        """Raise what was kept, as leakage where it is nothing else.
+
+        Raises:
+            DataError: Lists the problems of all checks.
+        """
+        problems = [problem for error in self.errors for problem in error.problems]
+        if problems:
+            leaks = all(isinstance(error, LeakageError) for error in self.errors)
+            raise (LeakageError if leaks else DataError)(problems)
 
 
 def some(names: Collection[str], shown: int = 5) -> str:
@@ -52,7 +95,7 @@ def check_dataset(dataset: Dataset) -> None:
     raise_problems(
         [
             *_image_problems(dataset.images),
-            *_label_problems(dataset.labels, known, dataset.classes),
+            *_label_problems(dataset.labels, dataset.images["image_id"], dataset.classes),
             *annotation_problems(dataset.annotations, known, dataset.classes),
             *([] if extra is None else annotation_problems(extra, known, tuple(extra["class"].unique()))),
         ]
@@ -159,7 +202,10 @@ def _image_problems(images: pd.DataFrame) -> list[str]:
     problems = []
     if images.empty:
         problems.append("the data set has no image; expected at least one")
-    twice = images["image_id"][images["image_id"].duplicated()]
+    ids = images["image_id"]
+    if blank := int((ids.isna() | (ids.astype(str).str.strip() == "")).sum()):
+        problems.append(f"{blank} images have a blank id; expected a name for each: fill it in or remove the rows")
+    twice = ids[ids.duplicated()]
     if len(twice):
         problems.append(f"{len(twice)} images are listed more than once: {some(list(twice))}; keep one row each")
     stray = sorted({str(value) for value in images["split"].dropna()} - set(SPLITS))
@@ -168,9 +214,9 @@ def _image_problems(images: pd.DataFrame) -> list[str]:
     return problems
 
 
-def _label_problems(labels: pd.DataFrame, known: Collection[str], classes: Sequence[str]) -> list[str]:
+def _label_problems(labels: pd.DataFrame, images: pd.Series[Any], classes: Sequence[str]) -> list[str]:
     problems = []
-    strangers = sorted(set(labels["image_id"].unique()) - set(known))
+    strangers = sorted(set(labels["image_id"].unique()) - set(images))
     if strangers:
         problems.append(f"labels name {len(strangers)} unknown images: {some(strangers)}; add them or drop the labels")
     for name in sorted(set(labels["class"].unique()) - set(classes)):
@@ -179,6 +225,7 @@ def _label_problems(labels: pd.DataFrame, known: Collection[str], classes: Seque
     if states:
         problems.append(f"label states {some(states)} are unknown; expected {', '.join(STATES)}")
     twice = labels[labels.duplicated(["image_id", "class", "reader"])]
+    twice = twice[~twice["image_id"].isin(images[images.duplicated()])]  # of an image that is listed twice: told above
     if len(twice):
         first = twice.iloc[0]
         problems.append(

@@ -25,6 +25,7 @@ from tailscope.experiment.provenance import provenance
 from tailscope.experiment.roles import roles_of
 from tailscope.experiment.subgroup_columns import subgroup_columns
 from tailscope.experiment.timing import Timings
+from tailscope.experiment.training_lists import training_list_notes
 from tailscope.report import ReportContent
 
 
@@ -133,7 +134,8 @@ def _prepared(
     }
     config = prepared.config.model_copy(update=changes)
     grouping = [note for note in prepared.notes if note.startswith("No class is")]
-    notes = (*data.notes, *left_out, *cautions(config, data), *grouping)
+    seen = training_list_notes(prepared.config, data)
+    notes = (*data.notes, *seen, *left_out, *cautions(config, data), *grouping)
     there = replace(prepared, config=config, data=data, notes=notes, tested_on=section.title, further={})
     return OtherTestSet(section.title, folder.other_test(section.title), there)
 

@@ -13,6 +13,7 @@ from tailscope.core import ExperimentData, digest
 from tailscope.experiment.config import ExperimentConfig, seed_again, slug
 from tailscope.experiment.folder import ExperimentFolder
 from tailscope.experiment.reading import dump_config
+from tailscope.experiment.training_lists import CHECKED_ONLY
 
 # Views that came later, with what they are where nobody asks for them: not hashed then, so older folders stay valid.
 _LATER_VIEWS = {"hierarchy": None, "class_map": None, "near_duplicates": "refuse", "label_readers": "any"}
@@ -92,6 +93,7 @@ def identity(config: ExperimentConfig, data: ExperimentData) -> dict[str, Any]:
     view = {key: value for key, value in content["data"].items() if key not in {"root", "cache"}}
     view = {key: value for key, value in view.items() if key not in _LATER_VIEWS or value != _LATER_VIEWS[key]}
     model = content["model"]
+    model = {key: value for key, value in model.items() if key not in CHECKED_ONLY}
     if isinstance(model.get("path"), str):
         model = {**model, "path": digest(Path(model["path"]))}  # the weights count, not where they lie
     training = {key: value for key, value in content["training"].items() if key != "keep_checkpoints"}

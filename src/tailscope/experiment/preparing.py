@@ -41,6 +41,7 @@ from tailscope.experiment.provenance import provenance
 from tailscope.experiment.reading import config_yaml
 from tailscope.experiment.roles import roles_of
 from tailscope.experiment.subgroup_columns import subgroup_columns
+from tailscope.experiment.training_lists import training_list_notes
 from tailscope.experiment.tuning import search_problems
 from tailscope.models import Layer, Network
 from tailscope.stats import ComparisonSettings
@@ -78,11 +79,13 @@ def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progr
 
     Raises:
         DataError: Files, labels, annotations, split or counts.
+        LeakageError: Test images stand on the training list of a brought checkpoint.
         InputError: A treatment that the counts forbid, an unknown layer.
     """
     dataset = open_dataset(config)
     with progress.task("reading images", len(dataset.images)) as advance:
         data = prepare(dataset, config.data.view(), config.data.cache or folder.cache, steps(advance))
+    seen = training_list_notes(config, data)
     data, further = data_by_view(config, dataset, data)
     network = fresh_network(config, data, config.seeds[0])
     _require_counts(config, data, folder, network)
@@ -93,7 +96,7 @@ def prepare_experiment(config: ExperimentConfig, folder: ExperimentFolder, progr
     shape = tuple(network.preprocessing(data.pixels[:1]).shape)
     layers, coarse = find_layers(config, network, shape)
     grouping = [group_note(data.counts.prevalences)]
-    notes = tuple(note for note in (*data.notes, *cautions(config, data), *grouping, *coarse) if note)
+    notes = tuple(note for note in (*data.notes, *seen, *cautions(config, data), *grouping, *coarse) if note)
     return Prepared(with_layers(config, layers), data, layers, notes, further=further)
 
 

@@ -21,7 +21,7 @@ _EXPECTED = {
     "tuple_type": "expected a list such as [a, b]",
 }
 
-_PATHS = {"data": ("root", "cache"), "model": ("path",)}
+_PATHS = {"data": ("root", "cache"), "model": ("path", "training_list")}
 _TEST_PATHS = ("root",)
 
 Place = tuple[tuple[str, ...], dict[str, Any], tuple[str, ...]]

@@ -38,12 +38,27 @@ class Checkpoint:
         network: The network to fill: ``source`` and its settings, e.g. ``{"source": "timm", "name": "resnet18"}``.
         preprocessing: ``{"mean": […], "std": […]}`` per input channel, on the scale 0 to 1.
         strict: Refuse missing and unexpected names; False reports them in the result.
+        training_list: What the weights were trained on: a text file with the name of an image on each line, or a CSV
+            with the column below. An experiment refuses to test on what stands there.
+        image_column: Column of the list with names of images.
+        patient_column: Column of the list with patients.
+
+    Raises:
+        InputError: A column without a list.
     """
 
     path: str | Path
     network: Mapping[str, Any] = field(hash=False)
     preprocessing: Mapping[str, Any] | None = field(default=None, hash=False)
     strict: bool = True
+    training_list: str | Path | None = None
+    image_column: str | None = None
+    patient_column: str | None = None
+
+    def __post_init__(self) -> None:
+        columns = {"image_column": self.image_column, "patient_column": self.patient_column}
+        if self.training_list is None and (stated := [name for name, value in columns.items() if value is not None]):
+            raise InputError(f"`{stated[0]}` is a column of `training_list`; state that file as well")
 
     def __call__(self, num_classes: int, channels: int) -> Network:
         """Build the network and fill it.

@@ -15,6 +15,7 @@ from tailscope.report.page import page_sections, render, write_report
 from tailscope.report.performance_tables import PerformanceTables
 from tailscope.report.representation_tables import RepresentationTables
 from tailscope.report.statistics_tables import StatisticsTables
+from tailscope.report.suspect_images import SuspectImage, SuspectPage, SuspectRow, write_suspects
 from tailscope.report.unit_pictures import UnitCardPicture
 
 __all__ = [
@@ -25,6 +26,9 @@ __all__ = [
     "ReportContent",
     "RepresentationTables",
     "StatisticsTables",
+    "SuspectImage",
+    "SuspectPage",
+    "SuspectRow",
     "UnitCardPicture",
     "headline",
     "journal_figures",
@@ -33,4 +37,5 @@ __all__ = [
     "render",
     "told_elsewhere",
     "write_report",
+    "write_suspects",
 ]

@@ -18,12 +18,12 @@ from tailscope.core.records import Dataset
 from tailscope.data.decoding import raster_size
 from tailscope.data.files import FileContent, ImageFiles, require_root, walk_images
 from tailscope.data.registry import DATASETS, Terms
-from tailscope.data.tables import annotation_table, image_table, label_table
+from tailscope.data.tables import ANY_SIZE, annotation_table, image_table, label_table
 from tailscope.data.text_tables import columns_of, read_text_table
 from tailscope.data.validation import annotation_problems, raise_problems, some
 from tailscope.sources.chexpert_regions import ROLES, Form, Listed, Regions, key_of, read_regions, region_files
 from tailscope.sources.chexpert_tables import CLASSES, View, read_views
-from tailscope.sources.listed_images import Missing, absence_problems, require_missing
+from tailscope.sources.listed_images import TABLES_ALONE, Missing, absence_problems, require_missing
 
 _VALIDATION_TABLES = ("valid.csv", "val_labels.csv")  # the same images, as released first and with the test set
 _TAIL = re.compile(r"patient[^/]+/study[^/]+/[^/]+$")
@@ -43,7 +43,8 @@ class CheXpert:
 
     Args:
         views: ``frontal``, or ``all``.
-        missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them.
+        missing: What to do about listed images that are not on disk: ``error``, ``skip`` them, or ``tables``, which
+            looks for none.
         train_table: Name of the training table, e.g. ``train_visualCheXbert.csv``.
         regions: Whose drawings of CheXlocalize to read, each a reader of this name: ``ground_truth``,
             ``human_benchmark`` (other radiologists, test images only), ``human_points``. With more than one, choose by
@@ -92,14 +93,14 @@ class CheXpert:
         root = require_root(root, "chexpert")
         listed, problems = self._read(root)
         chosen = [view for view in listed if view.is_frontal or self.views == "all"]
-        paths = _Finder(root).find([view.path for view in chosen])
+        paths = self._find(root, [view.path for view in chosen])
         absent = [view.path for view, path in zip(chosen, paths, strict=True) if path is None]
         used = [(view, path) for view, path in zip(chosen, paths, strict=True) if path is not None]
         annotations, regions = self._read_regions(root, listed, used)
         lost = absence_problems(absent, len(chosen), root, self.missing, what="listed images")
         raise_problems([*problems, *lost, *regions.problems])
         images = _image_table(used)
-        files = ImageFiles(root, tuple(images["path"]), grey=True)
+        files = ImageFiles(root, tuple(images["path"]), grey=True, absent=self.missing == TABLES_ALONE)
         states = np.array([view.states for view, _ in used], dtype=object).reshape(len(used), len(CLASSES))
         return Dataset(
             name="chexpert",
@@ -112,11 +113,14 @@ class CheXpert:
             notes=(*_notes(listed, chosen, absent), *regions.notes, *_disagreement(used, annotations)),
         )
 
+    def _find(self, root: Path, listed: list[str]) -> Sequence[str | None]:
+        return listed if self.missing == TABLES_ALONE else _Finder(root).find(listed)
+
     def _read_regions(
         self, root: Path, listed: list[View], used: list[tuple[View, str]]
     ) -> tuple[pd.DataFrame, Regions]:
         image_of = {key_of(view.image_id): view.image_id for view in listed}
-        sizes = _Sizes(root, {view.image_id: path for view, path in used})
+        sizes = _Sizes(root, {view.image_id: path for view, path in used}, self.missing == TABLES_ALONE)
         split_of = {view.image_id: view.split for view in listed}
         regions = read_regions(root, self.regions, self.shapes, Listed(image_of, split_of, sizes))
         annotations = annotation_table(regions.shapes, "").assign(reader=regions.readers)
@@ -180,13 +184,16 @@ class _Finder:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Image id to the (height, width) of its file; None for a view that is not used."""
+    """Image id to the (height, width) of its file; None for a view that is not used, or ANY_SIZE without files."""
 
     root: Path
     path_of: Mapping[str, str]
+    absent: bool
 
     def __call__(self, image_id: str) -> Size | None:
         path = self.path_of.get(image_id)
+        if path is not None and self.absent:
+            return ANY_SIZE
         return None if path is None else raster_size(self.root / path)
 
 

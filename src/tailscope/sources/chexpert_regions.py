@@ -22,7 +22,7 @@ from tailscope.core.errors import DataError
 from tailscope.core.geometry import Size
 from tailscope.core.registry import nearest
 from tailscope.data.json_files import load_json_of
-from tailscope.data.tables import Shape
+from tailscope.data.tables import ANY_SIZE, Shape
 from tailscope.data.validation import some
 from tailscope.sources.run_lengths import rle_from_coco
 
@@ -216,6 +216,8 @@ class _File:
 
     def _require_aspect(self, raster: Size, frame: Size) -> None:
         """A frame whose sides were exchanged has another aspect ratio than the file; CheXpert-small keeps it."""
+        if raster == ANY_SIZE:
+            return  # the tables are read alone
         stored, given = raster[0] / raster[1], frame[0] / frame[1]
         if abs(stored / given - 1) > 0.03:
             raise ValueError(f"frame {list(frame)} (height, width) has another aspect ratio than the file's {raster}")

@@ -17,7 +17,7 @@ from tailscope.data.tables import annotation_table, image_table, label_table
 from tailscope.data.text_tables import columns_of, read_text_table
 from tailscope.data.validation import raise_problems
 from tailscope.sources.covid_tables import NO_FINDING, Row, has_header, read_rows, variant
-from tailscope.sources.listed_images import Missing, absence_problems, require_missing
+from tailscope.sources.listed_images import TABLES_ALONE, Missing, absence_problems, places_of, require_missing
 
 _TABLE = "metadata.csv"
 
@@ -33,7 +33,8 @@ class CovidChestXray:
     without a finding ("todo", "Unknown") are left out. The licence differs from image to image, and stays beside it.
 
     Args:
-        missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them.
+        missing: What to do about listed images that are not on disk: ``error``, ``skip`` them, or ``tables``, which
+            looks for none.
 
     Source: Cohen et al. (2020), "COVID-19 image data collection: prospective predictions are the future", Journal of
     Machine Learning for Biomedical Imaging.
@@ -67,7 +68,8 @@ class CovidChestXray:
         rows, problems = read_rows(table)
         chosen = [row for row in rows if row.is_radiograph and row.finding]
         folder = root / "images"
-        index = index_by_name(root, folder if folder.is_dir() else root)
+        place = folder if folder.is_dir() else root
+        index = places_of([row.image for row in chosen], self.missing, lambda: index_by_name(root, place))
         kept = [row for row in chosen if row.image in index]
         absent = [row.image for row in chosen if row.image not in index]
         problems += absence_problems(absent, len(chosen), folder, self.missing, remedy="restore them")
@@ -84,7 +86,7 @@ class CovidChestXray:
             }
         )
         classes = tuple(sorted({name for row in kept for name in row.finding}))
-        files = ImageFiles(root, tuple(images["path"]), grey=True)
+        files = ImageFiles(root, tuple(images["path"]), grey=True, absent=self.missing == TABLES_ALONE)
         return Dataset(
             name="covid_chestxray",
             classes=classes,

@@ -12,7 +12,7 @@ from tailscope.core.errors import DataError
 from tailscope.core.geometry import Size
 from tailscope.data.files import inside
 from tailscope.data.readers import MAJORITY, UNION
-from tailscope.data.tables import Shape
+from tailscope.data.tables import ANY_SIZE, Shape
 from tailscope.data.text_tables import TextTable
 from tailscope.sources.binary_masks import read_binary_mask
 
@@ -23,7 +23,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "xywh": ("x", "y", "width", "height"),
     "point": ("x", "y"),
 }
-_UNKNOWN_SIZE = (10**9, 10**9)  # of an image that is missing, which is a problem of its own
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,11 @@ class ShapeReader:
             return self._mask(values[0], size)
         numbers = [_number(value) for value in values]
         if kind == "point":
-            return ("disc", [*numbers, self.point_radius_px]), size or _UNKNOWN_SIZE
+            return ("disc", [*numbers, self.point_radius_px]), size or ANY_SIZE
         if kind == "xywh":
             x, y, width, height = numbers
             numbers = [x, y, x + width, y + height]
-        return ("box", numbers), size or _UNKNOWN_SIZE
+        return ("box", numbers), size or ANY_SIZE
 
     def _mask(self, name: str, size: Size | None) -> tuple[tuple[str, Any], Size]:
         rle, found = read_binary_mask(self.root, inside(name), size)

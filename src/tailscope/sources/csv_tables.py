@@ -20,13 +20,14 @@ from tailscope.data.places import image_folder
 from tailscope.data.registry import DATASETS
 from tailscope.data.tables import STATE_OF, annotation_table, image_table, label_table
 from tailscope.data.text_tables import TextTable, read_text_table
-from tailscope.data.validation import annotation_problems, raise_problems, some
+from tailscope.data.validation import Collected, annotation_problems, raise_problems, some
 from tailscope.sources.csv_columns import further_columns, image_column, label_tables
 from tailscope.sources.csv_shapes import BoxFormat, ShapeReader, shape_readers
 from tailscope.sources.mask_folders import MaskFolders, MaskPattern
 from tailscope.sources.split_words import SPLIT_OF
 
 MASK_READER = "mask files"
+_BLANK = ("", "nan", "none", "null", "na", "n/a")  # what programs write for a cell without value
 
 
 @DATASETS.register("csv")
@@ -113,6 +114,7 @@ class CsvTables:
         """
         root = require_root(root, "csv")
         table = read_text_table(root / inside(self.labels))
+        self._require_columns(table)
         ids, paths, problems = self._find_images(root, table)
         names, ignored = self._choose_classes(table)
         states, bad_cells = _states(table, names)
@@ -137,16 +139,20 @@ class CsvTables:
             classes=names,
             images=images,
             labels=label_table(ids, names, states, "table"),
-            annotations=shapes
-            if masks.empty
-            else masks
-            if shapes.empty
-            else pd.concat([shapes, masks], ignore_index=True),
+            annotations=_joined(shapes, masks),
             read_pixels=files,
             content=FileContent(files),
             notes=(*notes, *mask_notes),
             flips_allowed=self.flips_allowed,
         )
+
+    def _require_columns(self, table: TextTable) -> None:
+        checks = Collected()
+        named = (self.image_column, self.patient_column, self.split_column, *(self.classes or ()))
+        for name in filter(None, named):
+            with checks.go_on():
+                table.column(name)
+        checks.raise_all()
 
     def _find_images(self, root: Path, table: TextTable) -> tuple[list[str], list[str], list[str]]:
         folder = image_folder(root, inside(self.images)) if self.images not in ("", ".") else root
@@ -175,8 +181,6 @@ class CsvTables:
         named = {self.image_column, self.patient_column, self.split_column}
         others = [name for name in table.columns if name and name not in named]
         if self.classes is not None:
-            for name in self.classes:
-                table.column(name)
             return tuple(self.classes), [name for name in others if name not in self.classes]
         shares = {name: _share_of_labels(table.column(name)) for name in others}
         doubtful = [name for name, share in shares.items() if 0.5 < share < 1]
@@ -197,7 +201,8 @@ class CsvTables:
         splits: list[str | None] = [None] * len(table)
         problems = []
         if self.patient_column is not None:
-            patients = [text or None for text in table.column(self.patient_column)]
+            cells = table.column(self.patient_column)
+            patients = [None if text.lower() in _BLANK else text for text in cells]
         if self.split_column is not None:
             for row, text in enumerate(table.column(self.split_column)):
                 splits[row] = SPLIT_OF.get(text.lower())

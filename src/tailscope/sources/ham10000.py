@@ -18,7 +18,7 @@ from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import Shape, annotation_table, image_table, label_table
 from tailscope.data.validation import annotation_problems, raise_problems
 from tailscope.sources.ham_tables import CLASSES, Image, find_tables, patient_note, read_images
-from tailscope.sources.listed_images import Missing, absence_problems, require_missing
+from tailscope.sources.listed_images import TABLES_ALONE, Missing, absence_problems, require_missing
 from tailscope.sources.mask_rasters import read_foreground
 
 _MASK_END = "_segmentation"
@@ -50,7 +50,8 @@ class Ham10000:
 
     Args:
         masks: Read the masks.
-        missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them.
+        missing: What to do about listed images that are not on disk: ``error``, ``skip`` them, or ``tables``, which
+            looks for none.
 
     Source: Tschandl, Rosendahl, Kittler (2018), "The HAM10000 dataset, a large collection of multi-source
     dermatoscopic images of common pigmented skin lesions", Scientific Data 5.
@@ -84,7 +85,7 @@ class Ham10000:
                 f"{root} holds neither HAM10000_metadata nor ISIC2018_Task3_…_GroundTruth.csv; expected one"
             )
         listed, problems = read_images(tables)
-        files = _index(root)
+        files = self._index(root, listed)
         kept = [image for image in listed if image.name in files.images]
         absent = [image.name for image in listed if image.name not in files.images]
         problems += absence_problems(absent, len(listed), root, self.missing)
@@ -103,7 +104,7 @@ class Ham10000:
                 "localization": [image.site or None for image in kept],
             }
         )
-        pixels = ImageFiles(root, tuple(images["path"]))
+        pixels = ImageFiles(root, tuple(images["path"]), absent=self.missing == TABLES_ALONE)
         states = np.array(
             [["positive" if name == image.diagnosis else "negative" for name in CLASSES] for image in kept]
         )
@@ -128,6 +129,11 @@ class Ham10000:
             ),
             flips_allowed=True,
         )
+
+    def _index(self, root: Path, listed: Sequence[Image]) -> _Files:
+        if self.missing == TABLES_ALONE:
+            return _Files({image.name: image.name for image in listed}, {}, 0)
+        return _index(root)
 
 
 def _index(root: Path) -> _Files:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,17 +11,47 @@ from tailscope.core.errors import InputError
 from tailscope.data.files import walk_images
 from tailscope.data.validation import some
 
-Missing = Literal["error", "skip"]
+Missing = Literal["error", "skip", "tables"]
+_INSPECT = "or see what the tables hold: `tailscope data inspect` with `--set missing=tables`"
+TABLES_ALONE: Missing = "tables"  # read these alone, and keep every listed image
 
 
-def require_missing(missing: str) -> None:
+def require_missing(missing: str, *, tables: bool = True) -> None:
     """Pass if the setting is one of :data:`Missing`.
+
+    Args:
+        missing: The setting.
+        tables: Whether the source can read its tables alone.
 
     Raises:
         InputError: It is not.
     """
-    if missing not in get_args(Missing):
-        raise InputError(f"`missing` must be error or skip; got {missing!r}")
+    known = get_args(Missing) if tables else ("error", "skip")
+    if missing not in known:
+        raise InputError(f"`missing` must be {', '.join(known[:-1])} or {known[-1]}; got {missing!r}")
+
+
+def places_of(
+    names: Iterable[str], missing: Missing, index: Callable[[], Mapping[str, str]], lookup: Callable[[str], str] = str
+) -> dict[str, str]:
+    """Listed name to path, of the images that are there; of all, by their names, where the tables are read alone.
+
+    Args:
+        names: As listed.
+        missing: The setting.
+        index: Looks into the folder: what files are called to their path; not called for ``tables``.
+        lookup: Listed name to what its file is called.
+
+    Example:
+        >>> places_of(["x/a", "x/b"], "skip", lambda: {"a": "deep/a.png"}, lambda name: name[-1])
+        {'x/a': 'deep/a.png'}
+        >>> places_of(["x/a"], "tables", dict)
+        {'x/a': 'x/a'}
+    """
+    if missing == TABLES_ALONE:
+        return {name: name for name in names}
+    found = index()
+    return {name: found[lookup(name)] for name in names if lookup(name) in found}
 
 
 def absence_problems(
@@ -39,7 +69,7 @@ def absence_problems(
         absent: Names of the images that are not on disk.
         listed: How many are listed.
         place: Where they were looked for.
-        missing: ``error``, or ``skip``.
+        missing: ``error``, ``skip``, or ``tables``, with which nothing is absent.
         what: What the images are called.
         remedy: What to do, besides skipping them.
 
@@ -50,6 +80,8 @@ def absence_problems(
     if not absent or (missing == "skip" and len(absent) < listed):
         return []
     way_on = f"{remedy}, or set `missing: skip` to use the others"
+    if len(absent) == listed:
+        way_on = f"{remedy}, {_INSPECT}"
     return [f"{len(absent)} of {listed} {what} are missing below {place}: {some(absent)}; {way_on}"]
 
 
@@ -82,8 +114,11 @@ def find_listed(root: Path, names: Iterable[str], folders: Sequence[str], missin
         root: Folder of the data set.
         names: File names without suffix.
         folders: Where images lie, relative to the root; the root itself where none of them exists.
-        missing: ``error`` makes a problem of each absent image, ``skip`` only of the absence of all.
+        missing: ``error`` makes a problem of each absent image, ``skip`` only of the absence of all; ``tables`` looks
+            for none and takes the names for paths.
     """
+    if missing == TABLES_ALONE:
+        return ListedImages({name: name for name in names}, (), 0, ())
     places = [root / folder for folder in folders if (root / folder).is_dir()] or [root]
     wanted = list(dict.fromkeys(names))
     by_stem: dict[str, list[str]] = {}
@@ -97,9 +132,10 @@ def find_listed(root: Path, names: Iterable[str], folders: Sequence[str], missin
     ]
     absent = tuple(name for name in wanted if name not in by_stem)
     if absent and (missing == "error" or not paths):
-        remedy = "unpack them" if not paths else "unpack them, or set `missing: skip` to use the others"
+        way_on = "or set `missing: skip` to use the others" if paths else _INSPECT
         places_named = ", ".join(map(str, places))
         problems.append(
-            f"{len(absent)} of {len(wanted)} listed images are missing below {places_named}: {some(absent)}; {remedy}"
+            f"{len(absent)} of {len(wanted)} listed images are missing below {places_named}: {some(absent)}; "
+            f"unpack them, {way_on}"
         )
     return ListedImages(paths, absent, len(by_stem.keys() - set(wanted)), tuple(problems))

@@ -88,7 +88,7 @@ class MaskFolders:
     shapes: list[Shape] = field(default_factory=list, init=False)
     where: list[str] = field(default_factory=list, init=False)
     problems: list[str] = field(default_factory=list, init=False)
-    empty: int = field(default=0, init=False)
+    empty: list[str] = field(default_factory=list, init=False)
     unused: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -138,7 +138,7 @@ class MaskFolders:
         """What was read, one sentence each."""
         yield f"{len(self.shapes)} masks of {self.pattern.full}"
         if self.empty:
-            yield f"{self.empty} mask files are empty and draw nothing"
+            yield f"{len(self.empty)} mask files are empty and draw nothing: {some(sorted(self.empty))}"
         if self.unused:
             yield f"{self.unused} image files below {self.pattern.folder or 'the root'} are masks of no class: not used"
 
@@ -173,7 +173,7 @@ class MaskFolders:
             self.problems.append(str(error))
             return
         if len(rle["counts"]) == 1:
-            self.empty += 1
+            self.empty.append(path)
             return
         self.shapes.append((image_id, name, "rle", rle, size))
         self.where.append(path)

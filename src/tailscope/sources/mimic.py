@@ -19,7 +19,7 @@ from tailscope.data.text_tables import columns_of, read_text_table
 from tailscope.data.validation import annotation_problems, raise_problems, some
 from tailscope.sources.chexpert_tables import CLASSES
 from tailscope.sources.cxr_lt import find_long_tailed, read_long_tailed
-from tailscope.sources.listed_images import Missing, find_listed, require_missing
+from tailscope.sources.listed_images import TABLES_ALONE, Missing, find_listed, require_missing
 from tailscope.sources.mimic_tables import (
     UNMENTIONED,
     Radiograph,
@@ -62,7 +62,8 @@ class MimicCxrJpg:
         labels: ``chexpert`` or ``negbio``, the two miners; ``cxr_lt`` (task 1); ``mimic_cxr_lt``, one label per image.
         test_set: Labels of the 687 test studies that radiologists labelled as well: ``report`` or ``radiologist``.
         views: ``frontal``, which is AP and PA, or ``all``.
-        missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them.
+        missing: What to do about listed images that are not on disk: ``error``, ``skip`` them, or ``tables``, which
+            looks for none.
 
     Source: Johnson et al. (2019), "MIMIC-CXR-JPG, a large publicly available database of labeled chest radiographs",
     arXiv:1901.07042; Holste et al. (2024), "CXR-LT", PhysioNet; Boecking et al. (2022), "Making the most of text
@@ -115,7 +116,8 @@ class MimicCxrJpg:
         used = sorted((image for image in chosen if image.image in listed.paths), key=lambda image: image.image)
         annotations, box_notes, problems = _annotations(root, used, reading.classes)
         raise_problems([*reading.problems, *listed.problems, *problems])
-        files = ImageFiles(root, tuple(listed.paths[image.image] for image in used), grey=True)
+        paths = tuple(listed.paths[image.image] for image in used)
+        files = ImageFiles(root, paths, grey=True, absent=self.missing == TABLES_ALONE)
         return Dataset(
             name="mimic_cxr_jpg",
             classes=reading.classes,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import annotation_table, image_table, label_table
 from tailscope.data.text_tables import columns_of
 from tailscope.data.validation import annotation_problems, raise_problems, some
-from tailscope.sources.listed_images import Missing, absence_problems
+from tailscope.sources.listed_images import TABLES_ALONE, Missing, absence_problems, places_of
 from tailscope.sources.nih_det_records import Drawn
 from tailscope.sources.nih_labels import LABEL_CHOICES, LabelSet, entry_labels, long_tailed_labels
 from tailscope.sources.nih_regions import REGION_CHOICES, Regions, det_regions, nih_boxes
@@ -36,7 +36,8 @@ class NihChestXray14:
     negative. Most images have no box whatever they show: a missing box says nothing.
 
     Args:
-        missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them.
+        missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them; ``tables`` looks for
+            none and reads the tables alone, to be inspected and not to be trained on.
         no_finding: Make "No Finding" a class of its own; long-tailed lists always have it.
         labels: ``data_entry`` with the official lists; ``nih_cxr_lt`` (20 exclusive classes), ``nih_cxr_lt_balanced``
             (its balanced test list) or ``prune_cxr`` (20 classes, several per image), labels and splits alike.
@@ -63,7 +64,7 @@ class NihChestXray14:
 
     def __post_init__(self) -> None:
         choices = {
-            "missing": ("error", "skip"),
+            "missing": get_args(Missing),
             "labels": LABEL_CHOICES,
             "annotations": REGION_CHOICES,
             "shapes": ("polygons", "boxes"),
@@ -95,18 +96,20 @@ class NihChestXray14:
             raise DataError(f"{root} holds no Data_Entry_2017*.csv; expected NIH's label file there")
         entries, problems = read_entries(entry_file)
         labels = self._read_labels(root, entries)
-        index = _index_images(root)
         listed = [entry for entry in entries if entry.image in labels.states]
-        kept = [entry for entry in listed if Path(entry.image).name in index]
-        absent = [entry.image for entry in listed if Path(entry.image).name not in index]
-        problems += [*self._missing_problems(root, absent, len(listed)), *labels.problems]
+        names = [entry.image for entry in listed]
+        place_of = places_of(names, self.missing, lambda: _index_images(root), lambda name: Path(name).name)
+        kept = [entry for entry in listed if entry.image in place_of]
+        absent = [name for name in names if name not in place_of]
+        problems += absence_problems(absent, len(listed), root, self.missing, what="listed images")
+        problems += labels.problems
         regions = self._read_regions(root, labels.classes)
         annotations = annotation_table(regions.shapes, "radiologist")
         known = {entry.image for entry in entries}
         problems += [*regions.problems, *annotation_problems(annotations, known, labels.classes, regions.where)]
         raise_problems(problems)
-        images = _image_table(kept, index, labels.split_of)
-        files = ImageFiles(root, tuple(images["path"]), grey=True)
+        images = _image_table(kept, place_of, labels.split_of)
+        files = ImageFiles(root, tuple(images["path"]), grey=True, absent=self.missing == TABLES_ALONE)
         states = np.array([labels.states[entry.image] for entry in kept], dtype=object)
         return Dataset(
             name="nih_chestxray14",
@@ -135,11 +138,6 @@ class NihChestXray14:
         names = None if self.det_names is None else root / inside(self.det_names)
         return det_regions(root, self.annotations, names, self.shapes, classes)
 
-    def _missing_problems(self, root: Path, absent: Sequence[str], listed: int) -> list[str]:
-        if absent and len(absent) == listed:
-            return [f"none of {listed} listed images lies below {root}/images*: {some(absent)}; unpack them there"]
-        return absence_problems(absent, listed, root, self.missing, what="listed images")
-
 
 def find_table(root: Path, pattern: str) -> Path | None:
     """The last file of this pattern by name (v2020 comes after 2017), or None."""
@@ -152,11 +150,11 @@ def _index_images(root: Path) -> dict[str, str]:
     return index_by_name(root, *(folders or [root]))
 
 
-def _image_table(entries: list[Entry], index: dict[str, str], split_of: Mapping[str, str]) -> pd.DataFrame:
+def _image_table(entries: list[Entry], place_of: Mapping[str, str], split_of: Mapping[str, str]) -> pd.DataFrame:
     return image_table(
         {
             "image_id": [entry.image for entry in entries],
-            "path": [index[Path(entry.image).name] for entry in entries],
+            "path": [place_of[entry.image] for entry in entries],
             "patient_id": [entry.patient or None for entry in entries],
             "split": [split_of.get(entry.image) for entry in entries],
             "age": [entry.age_years for entry in entries],
@@ -170,6 +168,6 @@ def _absence_notes(kept: Sequence[Entry], absent: Sequence[str]) -> list[str]:
     notes = []
     if absent:
         notes.append(f"{len(absent)} listed images are not on disk and were skipped")
-    if ageless := sum(math.isnan(entry.age_years) for entry in kept):
-        notes.append(f"{ageless} ages are missing or above 120 years and were left blank")
+    if ageless := [entry.image for entry in kept if math.isnan(entry.age_years)]:
+        notes.append(f"{len(ageless)} ages are missing or above 120 years and were left blank: {some(ageless)}")
     return notes

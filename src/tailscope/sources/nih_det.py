@@ -15,7 +15,7 @@ from tailscope.data.files import FileContent, ImageFiles, index_by_name, inside,
 from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import annotation_table, image_table, label_table
 from tailscope.data.validation import annotation_problems, raise_problems
-from tailscope.sources.listed_images import Missing, absence_problems, require_missing
+from tailscope.sources.listed_images import TABLES_ALONE, Missing, absence_problems, places_of, require_missing
 from tailscope.sources.nih_det_records import (
     FILES,
     FINDINGS,
@@ -46,7 +46,8 @@ class ChestXDet:
     Args:
         shapes: Each instance as its ``polygons`` or as its ``boxes``; ChestX-Det10 has boxes only.
         names: File with published and NIH name (JSON object or table of two columns), relative to the root.
-        missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them.
+        missing: What to do about listed images that are not on disk: ``error``, ``skip`` them, or ``tables``, which
+            looks for none.
 
     Source: Lian et al. (2021), "A structure-aware relation network for thoracic diseases detection and segmentation",
     IEEE Transactions on Medical Imaging; Liu, Lian, Yu (2020), arXiv:2006.10550.
@@ -87,7 +88,7 @@ class ChestXDet:
         classes = FINDINGS if version == "chestx_det" else FINDINGS_10
         records, problems = read_records(root, version)
         names = {} if self.names is None else read_names(root / inside(self.names))
-        index = index_by_name(root, root)
+        index = places_of([record.image for record in records], self.missing, lambda: index_by_name(root, root))
         absent = [record.image for record in records if record.image not in index]
         problems += absence_problems(absent, len(records), root, self.missing)
         kept = [record for record in records if record.image in index]
@@ -108,7 +109,7 @@ class ChestXDet:
                 "split": [record.split for record in kept],
             }
         )
-        files = ImageFiles(root, tuple(images["path"]), grey=True)
+        files = ImageFiles(root, tuple(images["path"]), grey=True, absent=self.missing == TABLES_ALONE)
         found = [{instance.finding for instance in record.instances} for record in kept]
         positive = np.array([[name in names for name in classes] for names in found]).reshape(len(kept), len(classes))
         states = np.where(positive, "positive", "negative")

@@ -68,9 +68,12 @@ def read_entries(path: Path) -> tuple[list[Entry], list[str]]:
     columns = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", sex, "View Position")
     entries: list[Entry] = []
     problems = []
+    seen: dict[str, int] = {}
     for row, (image, labels, patient, age, gender, view) in enumerate(
         zip(*(table.column(name) for name in columns), strict=True)
     ):
+        if (first := seen.setdefault(image, row)) != row:
+            problems.append(f"{table.where(row)}: image {image!r} stands in {table.where(first)} already; keep one row")
         findings = frozenset(labels.split("|")) - {NO_FINDING}
         problems += [
             f"{table.where(row)}: finding {name!r} is unknown{nearest(name, (*FINDINGS, NO_FINDING))}"

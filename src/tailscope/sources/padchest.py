@@ -16,7 +16,7 @@ from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import annotation_table, image_table
 from tailscope.data.text_tables import columns_of, read_text_table
 from tailscope.data.validation import raise_problems
-from tailscope.sources.listed_images import Missing, absence_problems, require_missing
+from tailscope.sources.listed_images import TABLES_ALONE, Missing, absence_problems, places_of, require_missing
 from tailscope.sources.padchest_tables import BROKEN, FRONTAL, VIEW_OF, Row, read_rows
 
 _TABLE = "PADCHEST_chest_x_ray_images_labels*.csv*"
@@ -34,7 +34,8 @@ class PadChest:
 
     Args:
         views: ``frontal`` (PA, AP and AP lying down), or ``all``.
-        missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them. 21 images that are
+        missing: What to do about listed images that are not on disk: ``error``, ``skip`` them, or ``tables``, which
+            looks for none. 21 images that are
             known to be absent or broken are always left out.
         excluded: Keep images that the publishers call unusable.
 
@@ -73,14 +74,15 @@ class PadChest:
             raise DataError(f"{root} holds no {_TABLE}; expected PadChest's table there")
         rows, problems = read_rows(read_text_table(path))
         chosen = [row for row in rows if self._is_chosen(row)]
-        index = index_by_name(root, root)
+        index = places_of([row.image for row in chosen], self.missing, lambda: index_by_name(root, root))
         kept = [row for row in chosen if row.image in index]
         absent = [row.image for row in chosen if row.image not in index]
         problems += absence_problems(absent, len(chosen), root, self.missing, what="listed images")
         raise_problems(problems)
         images = _image_table(kept, index)
         inverted = frozenset(index[row.image] for row in kept if row.is_inverted)
-        files = ImageFiles(root, tuple(images["path"]), grey=True, inverted=inverted)
+        absent_files = self.missing == TABLES_ALONE
+        files = ImageFiles(root, tuple(images["path"]), grey=True, inverted=inverted, absent=absent_files)
         return Dataset(
             name="padchest",
             classes=tuple(sorted(frozenset().union(*(row.findings for row in kept)))),

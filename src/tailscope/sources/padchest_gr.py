@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from tailscope.core.errors import DataError
+from tailscope.core.geometry import Size
 from tailscope.core.records import LABEL_COLUMNS, Dataset
 from tailscope.data.decoding import raster_size
 from tailscope.data.files import FileContent, ImageFiles, index_by_name, inside, require_root
@@ -18,7 +19,7 @@ from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import Shape, annotation_table, image_table
 from tailscope.data.text_tables import read_text_table
 from tailscope.data.validation import annotation_problems, raise_problems
-from tailscope.sources.listed_images import Missing, absence_problems, require_missing
+from tailscope.sources.listed_images import TABLES_ALONE, Missing, absence_problems, places_of, require_missing
 from tailscope.sources.padchest_tables import NOT_FINDINGS
 from tailscope.sources.split_words import SPLIT_OF
 
@@ -37,7 +38,8 @@ class PadChestGr:
 
     Args:
         grouped: Use the 26 groups of ``master_table.csv`` in place of the labels.
-        missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them.
+        missing: What to do about listed images that are not on disk: ``error``, ``skip`` them, or ``tables``, which
+            looks for none.
 
     Source: Castro et al. (2025), "PadChest-GR: a bilingual chest X-ray dataset for grounded radiology report
     generation", NEJM AI.
@@ -75,13 +77,13 @@ class PadChestGr:
         master = _read_master(root)
         if self.grouped and not master.group_of:
             raise DataError(f"{root} holds no {_TABLE} with groups; expected it for `grouped: true`")
-        index = index_by_name(root, root)
+        index = places_of([study.image for study in studies], self.missing, lambda: index_by_name(root, root))
         kept = [study for study in studies if study.image in index]
         absent = [study.image for study in studies if study.image not in index]
         unpack = "join the parts of the archive and unpack them"
         problems += absence_problems(absent, len(studies), root, self.missing, remedy=unpack)
         findings = {study.image: self._findings(study, master) for study in kept}
-        shapes, where = _shapes(root, kept, index, findings)
+        shapes, where = _shapes(kept, findings, self._size_of(root, index))
         annotations = annotation_table(shapes, "radiologist")
         classes = tuple(sorted({name for found in findings.values() for name, _ in found}))
         problems += [*master.problems, *annotation_problems(annotations, set(findings), classes, where)]
@@ -94,7 +96,7 @@ class PadChestGr:
                 "split": [master.split_of.get(study.study) for study in kept],
             }
         )
-        files = ImageFiles(root, tuple(images["path"]), grey=True)
+        files = ImageFiles(root, tuple(images["path"]), grey=True, absent=self.missing == TABLES_ALONE)
         return Dataset(
             name="padchest_gr",
             classes=classes,
@@ -105,6 +107,11 @@ class PadChestGr:
             content=FileContent(files),
             notes=_notes(path.name, kept, absent, master),
         )
+
+    def _size_of(self, root: Path, index: Mapping[str, str]) -> Callable[[str], Size]:
+        if self.missing == TABLES_ALONE:
+            return lambda _: (1, 1)  # shares stay shares where no file tells what they are shares of
+        return lambda image: raster_size(root / index[image])
 
     def _findings(self, study: _Study, master: _Master) -> list[tuple[str, list[list[float]]]]:
         """Class and boxes of each label of each abnormal sentence."""
@@ -202,10 +209,9 @@ def _read_master(root: Path) -> _Master:
 
 
 def _shapes(
-    root: Path,
     studies: Sequence[_Study],
-    index: Mapping[str, str],
     findings: Mapping[str, list[tuple[str, list[list[float]]]]],
+    size_of: Callable[[str], Size],
 ) -> tuple[list[Shape], list[str]]:
     """Boxes in pixels of the file, which the published shares refer to."""
     shapes: list[Shape] = []
@@ -213,7 +219,7 @@ def _shapes(
     for study in studies:
         boxed = {(name, tuple(box)) for name, boxes in findings[study.image] for box in boxes}
         if boxed:
-            height, width = raster_size(root / index[study.image])
+            height, width = size_of(study.image)
             for name, (x0, y0, x1, y1) in sorted(boxed):
                 edges = [x0 * width, y0 * height, x1 * width, y1 * height]
                 shapes.append((study.image, name, "box", edges, (height, width)))

@@ -11,6 +11,7 @@ from tailscope.core.geometry import Size
 from tailscope.data.decoding import raster_size
 from tailscope.data.files import inside, walk_images
 from tailscope.data.places import image_folder
+from tailscope.data.validation import some
 from tailscope.sources.split_words import split_of_path
 
 
@@ -112,7 +113,10 @@ class ReferenceSizes:
         """What to tell of images that were resized after they were annotated."""
         if not self._scaled:
             return []
-        return [f"{len(self._scaled)} images have another size than their annotations state; shapes are scaled along"]
+        return [
+            f"{len(self._scaled)} images have another size than their annotations state; shapes are scaled along: "
+            f"{some(sorted(self._scaled))}"
+        ]
 
 
 def _best(paths: list[str], fits: Mapping[str, int]) -> list[str]:

@@ -18,7 +18,7 @@ from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import annotation_table, image_table, label_table
 from tailscope.data.text_tables import columns_of, read_text_table
 from tailscope.data.validation import annotation_problems, raise_problems
-from tailscope.sources.listed_images import ListedImages, Missing, find_listed, require_missing
+from tailscope.sources.listed_images import TABLES_ALONE, ListedImages, Missing, find_listed, require_missing
 from tailscope.sources.rsna_tables import (
     CLASSES,
     LABEL_COLUMNS,
@@ -45,7 +45,8 @@ class RsnaPneumonia:
     Args:
         nih_mapping: File that maps images to NIH's, relative to the root; None takes RSNA's own
             ``pneumonia-challenge-dataset-mappings_2018.json`` where it lies in the folder.
-        missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them.
+        missing: What to do about listed images that are not on disk: ``error``, ``skip`` them, or ``tables``, which
+            looks for none.
         headers: Read age, sex and view, and nothing else, from the header of every DICOM file.
 
     Source: Shih et al. (2019), "Augmenting the National Institutes of Health chest radiograph dataset with expert
@@ -91,7 +92,7 @@ class RsnaPneumonia:
         raise_problems([*problems, *contradictions, *listed.problems])
         patient_of, patient_note = self._patients(root, listed)
         images = self._image_table(root, listed.paths, patient_of)
-        files = ImageFiles(root, tuple(images["path"]), grey=True)
+        files = ImageFiles(root, tuple(images["path"]), grey=True, absent=self.missing == TABLES_ALONE)
         classes = CLASSES if detailed else (OPACITY,)
         return Dataset(
             name="rsna_pneumonia",
@@ -127,7 +128,9 @@ class RsnaPneumonia:
             "path": list(paths.values()),
             "patient_id": [patient_of.get(image) for image in paths],
         }
-        return image_table(columns | (fact_columns(root, list(paths.values())) if self.headers else {}))
+        if self.headers and self.missing != TABLES_ALONE:
+            columns |= fact_columns(root, list(paths.values()))
+        return image_table(columns)
 
 
 def _find(root: Path, pattern: str) -> Path | None:

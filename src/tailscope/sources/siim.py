@@ -17,7 +17,7 @@ from tailscope.data.registry import DATASETS, Terms
 from tailscope.data.tables import Shape, annotation_table, image_table, label_table
 from tailscope.data.text_tables import TextTable, columns_of, read_text_table
 from tailscope.data.validation import annotation_problems, raise_problems
-from tailscope.sources.listed_images import Missing, find_listed, require_missing
+from tailscope.sources.listed_images import TABLES_ALONE, Missing, find_listed, require_missing
 from tailscope.sources.run_lengths import rle_from_relative
 
 PNEUMOTHORAX = "Pneumothorax"
@@ -39,8 +39,8 @@ class SiimPneumothorax:
     several masks has several rows: each mask is an annotation of its own. No patient is published.
 
     Args:
-        missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them; some copies of the
-            table list images that were never published.
+        missing: What to do about listed images that are not on disk: ``error``, ``skip`` them, or ``tables``, which
+            looks for none; some copies of the table list images that were never published.
         headers: Read age, sex and view, and nothing else, from the header of every DICOM file.
 
     Source: SIIM-ACR Pneumothorax Segmentation challenge, 2019.
@@ -78,11 +78,11 @@ class SiimPneumothorax:
         problems += annotation_problems(annotations, set(ids), (PNEUMOTHORAX,), where)
         raise_problems([*problems, *listed.problems])
         paths = list(listed.paths.values())
-        facts = fact_columns(root, paths) if self.headers else {}
+        facts = fact_columns(root, paths) if self.headers and self.missing != TABLES_ALONE else {}
         images = image_table({"image_id": list(listed.paths), "path": paths, **facts})
         drawn = {shape[0] for shape in shapes}
         states = np.array([["positive" if image in drawn else "negative"] for image in images["image_id"]])
-        files = ImageFiles(root, tuple(images["path"]), grey=True)
+        files = ImageFiles(root, tuple(images["path"]), grey=True, absent=self.missing == TABLES_ALONE)
         return Dataset(
             name="siim_pneumothorax",
             classes=(PNEUMOTHORAX,),

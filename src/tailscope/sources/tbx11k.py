@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from tailscope.data.tables import Shape, annotation_table, image_table, label_ta
 from tailscope.data.validation import annotation_problems, raise_problems, some
 from tailscope.sources.coco_documents import CocoDocument, read_document
 from tailscope.sources.coco_shapes import coco_shape
-from tailscope.sources.listed_images import Missing, require_missing
+from tailscope.sources.listed_images import require_missing
 
 TUBERCULOSIS = "tuberculosis"
 CLASS_OF = {"health": "healthy", "sick": "sick, not tuberculosis", "tb": TUBERCULOSIS}  # by folder
@@ -74,7 +74,7 @@ class Tbx11k:
     Source: Liu et al. (2020), "Rethinking computer-aided tuberculosis diagnosis", CVPR.
     """
 
-    missing: Missing = "error"
+    missing: Literal["error", "skip"] = "error"
     is_format: ClassVar[bool] = False
     terms: ClassVar[Terms] = Terms(
         "CC BY-NC-SA: no commercial use (the code 4.0; the data 2.0 by second hand)",
@@ -82,7 +82,7 @@ class Tbx11k:
     )
 
     def __post_init__(self) -> None:
-        require_missing(self.missing)
+        require_missing(self.missing, tables=False)
 
     @staticmethod
     def recognise(root: Path) -> str | None:

@@ -16,10 +16,10 @@ from tailscope.data.decoding import raster_size
 from tailscope.data.dicom_facts import fact_columns
 from tailscope.data.files import FileContent, ImageFiles, require_root
 from tailscope.data.registry import DATASETS, Terms
-from tailscope.data.tables import annotation_table, image_table
+from tailscope.data.tables import ANY_SIZE, annotation_table, image_table
 from tailscope.data.text_tables import columns_of, read_text_table
 from tailscope.data.validation import annotation_problems, raise_problems
-from tailscope.sources.listed_images import Missing, find_listed, require_missing
+from tailscope.sources.listed_images import TABLES_ALONE, Missing, find_listed, require_missing
 from tailscope.sources.reader_votes import Votes, read_labels, readers_note
 from tailscope.sources.vindr_tables import (
     BOX_COLUMNS,
@@ -70,7 +70,8 @@ class VinDrCxr:
     (``image_id, dim0, dim1``: height and width). No patient is published.
 
     Args:
-        missing: What to do about listed images that are not on disk: ``error``, or ``skip`` them.
+        missing: What to do about listed images that are not on disk: ``error``, ``skip`` them, or ``tables``, which
+            looks for none.
         headers: Read age, sex and view, and nothing else, from the header of every DICOM file.
 
     Source: Nguyen et al. (2022), "VinDr-CXR: an open dataset of chest X-rays with radiologist's annotations",
@@ -106,10 +107,11 @@ class VinDrCxr:
         root = require_root(root, "vindr_cxr")
         reading = _read_physionet(root) or _read_kaggle(root)
         listed = find_listed(root, sorted(reading.votes), _SPLITS, self.missing)
-        annotations, problems, size_notes = _annotations(root, reading, listed.paths)
+        alone = self.missing == TABLES_ALONE
+        annotations, problems, size_notes = _annotations(root, reading, listed.paths, alone=alone)
         raise_problems([*reading.problems, *listed.problems, *problems])
         images = self._image_table(root, listed.paths, reading.split_of)
-        files = ImageFiles(root, tuple(images["path"]), grey=True)
+        files = ImageFiles(root, tuple(images["path"]), grey=True, absent=alone)
         return Dataset(
             name="vindr_cxr",
             classes=reading.classes,
@@ -129,7 +131,7 @@ class VinDrCxr:
         )
 
     def _image_table(self, root: Path, paths: Mapping[str, str], split_of: Mapping[str, str]) -> pd.DataFrame:
-        facts = fact_columns(root, list(paths.values())) if self.headers else {}
+        facts = fact_columns(root, list(paths.values())) if self.headers and self.missing != TABLES_ALONE else {}
         columns: dict[str, list[Any]] = {
             "image_id": list(paths),
             "path": list(paths.values()),
@@ -186,13 +188,15 @@ def _read_kaggle(root: Path) -> _Reading:
 
 
 def _annotations(
-    root: Path, reading: _Reading, paths: Mapping[str, str]
+    root: Path, reading: _Reading, paths: Mapping[str, str], *, alone: bool
 ) -> tuple[pd.DataFrame, list[str], tuple[str, ...]]:
     """The boxes of the images that are there, in the frame of each image."""
     kept = [(box, at) for box, at in zip(reading.boxes, reading.where, strict=True) if box[0] in paths]
     sizes_file = root / _SIZES
     stated = read_sizes(read_text_table(sizes_file)) if sizes_file.is_file() else {}
-    sizes, problems = _sizes(root, sorted({box[0] for box, _ in kept}), paths, stated)
+    drawn_on = sorted({box[0] for box, _ in kept})
+    known = {**dict.fromkeys(drawn_on, ANY_SIZE), **stated} if alone else stated
+    sizes, problems = _sizes(root, drawn_on, paths, known)
     kept = [(box, at) for box, at in kept if box[0] in sizes]
     table = annotation_table(
         ((image, name, "box", edges, sizes[image]) for (image, name, edges, _), _ in kept), "reader"
