@@ -76,7 +76,7 @@ def is_unread(readings: Readings, label_readers: str) -> NDArray[np.bool_]:
     """(N,) whether an image was not read by the one reader whose labels count; of a rule none is."""
     if label_readers in RULES:
         return np.zeros(readings.readers.shape[1], dtype=bool)
-    return ~np.equal(readings.readers, label_readers).any(axis=0)
+    return np.asarray(~np.equal(readings.readers, label_readers).any(axis=0))
 
 
 def shares(values: NDArray[np.floating], readings: Readings) -> NDArray[np.float32]:

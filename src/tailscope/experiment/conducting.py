@@ -134,8 +134,8 @@ def _content(
     if not may_train:
         _require_finished(folder, prepared, unfinished, len(runs))
     if unfinished:
-        for labels, arms in by_labels(config, prepared.data, prepared.further, unfinished):
-            require_sound(config, labels, arms, progress)
+        for labels, trained in by_labels(config, prepared.data, prepared.further, unfinished):
+            require_sound(config, labels, trained, progress)
     networks = {*roles.compared, *(one.arm for one in viewed)}
     looked = tuple(one for one in runs if one.arm in networks)
     looking = Looking(folder, prepared, looked, timings, progress)
