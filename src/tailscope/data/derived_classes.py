@@ -108,8 +108,7 @@ def _labels(dataset: Dataset, classes: tuple[str, ...], readings: Readings) -> p
     """The table of labels; every reader keeps a reading of the new classes."""
     image_ids = dataset.images["image_id"].to_numpy(dtype=object)
     parts = []
-    for states, readers in zip(readings.states, readings.readers, strict=True):
-        is_read = pd.notna(readers)
+    for states, readers, is_read in zip(readings.states, readings.readers, readings.is_read, strict=True):
         part = label_table(image_ids[is_read].tolist(), classes, np.asarray(STATES)[states[is_read]], "")
         parts.append(part.assign(reader=np.repeat(readers[is_read], len(classes))))
     return pd.concat(parts, ignore_index=True)

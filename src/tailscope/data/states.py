@@ -30,7 +30,7 @@ class Readings:
     @property
     def is_read(self) -> NDArray[np.bool_]:
         """(R, N) whether there is a reading."""
-        return np.asarray(pd.notna(self.readers))
+        return np.asarray(pd.notna(self.readers), dtype=bool)
 
     @property
     def has_several(self) -> bool:
