@@ -72,6 +72,6 @@ def require_apart(pairs: tuple[NearPair, ...], split: NDArray[np.str_], image_id
     more = f"; and {len(crossing) - _SHOWN} more" if len(crossing) > _SHOWN else ""
     raise LeakageError(
         f"{len(crossing)} pairs of images that look alike stand in two splits: {shown}{more}. Look at them: "
-        "`tailscope data inspect … --pairs pairs.html` shows them side by side; leave one of each out, cut the split anew "
-        "(`split.by: patient`), which keeps them together, or set `near_duplicates: report`"
+        "`tailscope data inspect … --pairs pairs.html` shows them side by side; leave one of each out, cut the split "
+        "anew (`split.by: patient`), which keeps them together, or set `near_duplicates: report`"
     )

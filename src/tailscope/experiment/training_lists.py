@@ -108,10 +108,10 @@ def _named(listed: Iterable[str], image_ids: list[str]) -> set[int]:
     found = set()
     for name in listed:
         parts = _parts(name)
-        row = next((whole[parts[start:]] for start in range(len(parts)) if parts[start:] in whole), None)
+        known = next((whole[parts[start:]] for start in range(len(parts)) if parts[start:] in whole), None)
         same_end = ends.get(parts, set())
-        if row is not None:
-            found.add(row)
+        if known is not None:
+            found.add(known)
         elif len(same_end) == 1:
             found |= same_end
     return found

@@ -102,7 +102,7 @@ def _design(page: SuspectPage) -> str:
 def _sections(page: SuspectPage) -> tuple[Section, ...]:
     alike = (
         "Likeness is the correlation of the details of two images at 64 × 64 pixels, after wide structures, which all "
-        f"images of a kind share, are taken away. Pairs from {page.threshold:g} on are shown, none of one patient's own."
+        f"images of a kind share, are taken away. Pairs from {page.threshold:g} on are shown, but none of one patient."
     )
     same = "The files hold the same picture, byte for byte."
     return (
