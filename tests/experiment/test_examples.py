@@ -145,6 +145,19 @@ def test_the_examples_on_real_data_are_planned(tmp_path, name, folder, classes, 
     assert len(planned.runs) == arms * len(config.seeds)
 
 
+def test_the_two_hospitals_are_planned(tmp_path):
+    content = {"data.args.train": 300, "data.args.val": 60, "data.args.test": 60, "test_on.0.args.test": 40}
+    smaller = tuple(f"{key}={value}" for key, value in {**content, "data.args.minimum_positives": 20}.items())
+    planned = dry_run(
+        load_config(ROOT / "examples" / "phantom_two_hospitals.yaml", smaller), tmp_path, SilentProgress()
+    )
+    assert len(planned.runs) == 9
+    assert dict(planned.needs)["also tested on second_hospital"].startswith("40 images (")
+    assert "on second_hospital: tested on 'second_hospital' for 2 of 3 classes; it does not label 'mass'" in " ".join(
+        planned.notes
+    )
+
+
 def test_the_twelve_treatments_on_the_phantom_are_planned(tmp_path):
     content = {"data.args.train": 400, "data.args.val": 100, "data.args.test": 100}
     config = load_config(
