@@ -93,10 +93,10 @@ class Preprocessing:
                 f"the network takes {self.channels} channels and a grey image is repeated; "
                 f"got images of {pixels.shape[-1]} channels: convert them to grey or choose another network"
             )
-        images = _floats(pixels).permute(0, 3, 1, 2).div(255)
+        images = _floats(pixels).permute(0, 3, 1, 2).div_(255)  # of our own copy: in place
         mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
         std = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1)
-        return ((images - mean) / std).contiguous()
+        return (images - mean).div_(std).contiguous()
 
 
 def _floats(pixels: NDArray[np.uint8] | Tensor) -> Tensor:
