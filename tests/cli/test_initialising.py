@@ -109,4 +109,4 @@ def test_a_folder_of_something_else_is_refused_with_what_is_known(invoke, tmp_pa
 def test_a_root_that_is_no_folder_is_refused(invoke, tmp_path):
     result = invoke("init", tmp_path / "nowhere", "--out", tmp_path / "written.yaml")
     assert result.exit_code == 2
-    assert "nowhere is no folder; give the folder that holds the data set" in result.stderr
+    assert "nowhere is no folder; give the folder or the archive that holds the data set" in result.stderr
