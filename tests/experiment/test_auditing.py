@@ -19,7 +19,7 @@ from tailscope.experiment.plan import planned_runs
 from tailscope.experiment.preparing import prepare_experiment
 from tailscope.training import EpochDraws, Job, fit
 from tailscope.training import loop as loop_module
-from tailscope.treatments import Control, WeightedSampling
+from tailscope.treatments import Control, Labels, WeightedSampling
 
 ONE_LENS = {"alignment": None, "dissection": None}
 
@@ -93,8 +93,8 @@ def test_labels_of_other_images_are_caught(data, tmp_path, monkeypatch):
     plain = loop_module._Loop._batch
 
     def shifted(self, positions, epoch, views_name):
-        images, targets = plain(self, positions, epoch, views_name)
-        return images, targets.roll(1, dims=0)
+        images, labels = plain(self, positions, epoch, views_name)
+        return images, Labels(labels.targets.roll(1, dims=0))
 
     monkeypatch.setattr(loop_module._Loop, "_batch", shifted)
     audit = audited(data, "control")
