@@ -23,6 +23,21 @@ def test_the_same_content_in_two_splits_is_named():
         check_leakage(IMAGES, patients, list("abca"), split)
 
 
+def test_the_command_that_shows_identical_images_is_named_once():
+    patients, split = np.array(["p", "q", "r", "s"]), np.array(["train", "train", "test", "val"])
+    with pytest.raises(LeakageError) as refused:
+        check_leakage(IMAGES, patients, list("abab"), split)
+    first, second = refused.value.problems
+    assert first.endswith("keep one of them: `tailscope data inspect … --pairs pairs.html` shows them side by side")
+    assert second.endswith("keep one of them")
+
+
+def test_identical_images_of_two_data_sets_are_on_no_page_of_one():
+    patients, split = np.array(["p", "q", "r", "s"]), np.array(["train", "test", "test", "val"])
+    with pytest.raises(LeakageError, match=r"keep one of them$"):
+        check_leakage(IMAGES, patients, list("abca"), split, look="")
+
+
 def test_the_same_content_within_one_split_is_no_leak():
     check_leakage(IMAGES, np.array(["p", "q", "r", "s"]), list("aacd"), np.array(["train", "train", "test", "val"]))
 

@@ -247,7 +247,7 @@ def _require_apart(
     """Refuse images and patients of training or validation in the test split."""
     tested = data.split == "test"
     side = np.where(tested, "the test set", "the training data")
-    check_leakage(data.image_ids, data.patient_ids, content, side)
+    check_leakage(data.image_ids, data.patient_ids, content, side, look="")
     if not is_read or settings.near_duplicates != "refuse":
         return
     groups = inseparable_groups(data.patient_ids, content)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from tailscope.core.errors import LeakageError
 from tailscope.data.validation import raise_problems, some
+
+LOOK = "`tailscope data inspect … --pairs pairs.html` shows them side by side"
 
 
 def leakage_problems(
@@ -25,19 +25,35 @@ def leakage_problems(
         content: N digests of pixels.
         split: (N,)
     """
-    table = pd.DataFrame({"image": image_ids, "patient": patients, "content": list(content), "split": split})
+    table = _table(image_ids, patients, content, split)
     return [*_crossing(table, "patient"), *_crossing(table, "content")]
 
 
 def check_leakage(
-    image_ids: NDArray[np.str_], patients: NDArray[np.str_], content: Sequence[str], split: NDArray[np.str_]
+    image_ids: NDArray[np.str_],
+    patients: NDArray[np.str_],
+    content: Sequence[str],
+    split: NDArray[np.str_],
+    *,
+    look: str = LOOK,
 ) -> None:
     """Refuse a split that leaks.
+
+    Args:
+        image_ids: (N,)
+        patients: (N,)
+        content: N digests of pixels.
+        split: (N,)
+        look: How to see images of the same content, said once; blank where they are not of one data set.
 
     Raises:
         LeakageError: Names the patients and images, and the splits they stand in.
     """
-    raise_problems(leakage_problems(image_ids, patients, content, split), LeakageError)
+    table = _table(image_ids, patients, content, split)
+    contents = _crossing(table, "content")
+    if contents and look:
+        contents[0] += f": {look}"
+    raise_problems([*_crossing(table, "patient"), *contents], LeakageError)
 
 
 def duplicates(image_ids: NDArray[np.str_], content: Sequence[str]) -> list[tuple[str, ...]]:
@@ -56,6 +72,9 @@ def inseparable_groups(patients: NDArray[np.str_], content: Sequence[str]) -> ND
     >>> inseparable_groups(np.array(["p1", "p2", "p3"]), ["x", "y", "x"]).tolist()
     ['p1', 'p2', 'p1']
     """
+    from scipy.sparse import coo_matrix  # takes a second to load, and to look into a data set it is not needed
+    from scipy.sparse.csgraph import connected_components
+
     names, patient_of = np.unique(patients, return_inverse=True)
     _, content_of = np.unique(np.asarray(content), return_inverse=True)
     edges = np.ones(len(patients), dtype=np.int8)
@@ -66,6 +85,12 @@ def inseparable_groups(patients: NDArray[np.str_], content: Sequence[str]) -> ND
     _, first = np.unique(component, return_index=True)
     representative = dict(zip(component[first].tolist(), first.tolist(), strict=True))
     return np.asarray(names[[representative[part] for part in component[patient_of].tolist()]])
+
+
+def _table(
+    image_ids: NDArray[np.str_], patients: NDArray[np.str_], content: Sequence[str], split: NDArray[np.str_]
+) -> pd.DataFrame:
+    return pd.DataFrame({"image": image_ids, "patient": patients, "content": list(content), "split": split})
 
 
 def _crossing(table: pd.DataFrame, column: str) -> list[str]:

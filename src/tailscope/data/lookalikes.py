@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from tailscope.core.artifacts import digest, read_json, write_json
 from tailscope.core.errors import LeakageError
+from tailscope.data.leakage import LOOK
 from tailscope.data.near_duplicates import LIKENESS, NEAR_VERSION, SIDE, NearPair, near_duplicates, thumbnail
 
 _SHOWN = 10
@@ -47,6 +46,9 @@ def joined(groups: NDArray[np.str_], pairs: tuple[NearPair, ...]) -> NDArray[np.
     >>> joined(np.array(["a", "b", "c", "d"]), (NearPair(1, 3, 0.95),)).tolist()
     ['a', 'b', 'c', 'b']
     """
+    from scipy.sparse import coo_matrix  # as in leakage
+    from scipy.sparse.csgraph import connected_components
+
     names, number = np.unique(groups, return_inverse=True)
     ends = np.array([(number[pair.first], number[pair.second]) for pair in pairs], dtype=np.int64).reshape(-1, 2)
     graph = coo_matrix((np.ones(len(ends), dtype=np.int8), (ends[:, 0], ends[:, 1])), shape=(len(names), len(names)))
@@ -72,6 +74,6 @@ def require_apart(pairs: tuple[NearPair, ...], split: NDArray[np.str_], image_id
     more = f"; and {len(crossing) - _SHOWN} more" if len(crossing) > _SHOWN else ""
     raise LeakageError(
         f"{len(crossing)} pairs of images that look alike stand in two splits: {shown}{more}. Look at them: "
-        "`tailscope data inspect … --pairs pairs.html` shows them side by side; leave one of each out, cut the split "
+        f"{LOOK}; leave one of each out, cut the split "
         "anew (`split.by: patient`), which keeps them together, or set `near_duplicates: report`"
     )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 SIDE = 64  # of a thumbnail
 LIKENESS = 0.95
@@ -103,6 +102,8 @@ def _shrunk(one: Thumbnails) -> NDArray[np.uint8]:
 
 def _details(thumbnails: Thumbnails) -> NDArray[np.int8]:
     """(N, 4096) what is left of each thumbnail without its wide structures, scaled to the range of a byte."""
+    from scipy.ndimage import gaussian_filter  # takes a third of a second to load, so where it is needed
+
     details = np.empty((len(thumbnails), SIDE * SIDE), dtype=np.int8)
     for at, one in enumerate(thumbnails):
         fine = one.astype(np.float32) - gaussian_filter(one.astype(np.float32), _SMOOTH)

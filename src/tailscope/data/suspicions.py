@@ -37,6 +37,9 @@ def suspicions(
         groups: Rows of images with the same content.
         pairs: Two rows and their likeness.
     """
+    pairs, groups = tuple(pairs), tuple(groups)
+    if not pairs and not groups:
+        return ()
     states = voted(readings_of(dataset, dataset.classes), ANY)
 
     def differing(rows: tuple[int, ...]) -> tuple[str, ...]:

@@ -51,14 +51,23 @@ def label_table(
         N·K rows.
     """
     count = len(image_ids) * len(classes)
+    rows, columns = np.divmod(np.arange(count), max(len(classes), 1))
+    numbers, different = pd.factorize(np.asarray(states, dtype=object).ravel())
     return pd.DataFrame(
         {
-            "image_id": np.repeat(np.asarray(image_ids, dtype=object), len(classes)),
-            "class": np.tile(np.asarray(classes, dtype=object), len(image_ids)),
-            "state": np.asarray(states, dtype=object).ravel(),
-            "reader": np.full(count, reader, dtype=object),
+            "image_id": _repeated(image_ids, rows),
+            "class": _repeated(classes, columns),
+            "state": _repeated(different, numbers),
+            "reader": _repeated([reader], np.zeros(count, dtype=np.intp)),
         }
     )
+
+
+def _repeated(values: Sequence[str] | NDArray[np.object_], places: NDArray[np.intp]) -> pd.Series:
+    """The values of some places; the few are turned into pandas' text, not the many."""
+    if not places.size:
+        return pd.Series([], dtype=object)
+    return pd.Series(np.asarray(values, dtype=object)).take(places).reset_index(drop=True)
 
 
 def annotation_table(shapes: Iterable[Shape], reader: str) -> pd.DataFrame:

@@ -74,16 +74,22 @@ def read_text_table(path: Path) -> TextTable:
         raise DataError(f"{path} does not exist; expected a CSV or TSV file: check the name")
     try:
         with _open_text(path) as stream:
-            records = [(line, record) for line, record in _records(stream, _delimiter(path)) if any(record)]
+            records = ((line, record) for line, record in _records(stream, _delimiter(path)) if any(record))
+            header = next(records, None)
+            width = 0 if header is None else len(header[1])
+            body = [(line, _fitted(record, width)) for line, record in records]
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
         raise DataError(f"{path} is not a table of UTF-8 text ({error}); save it as CSV in UTF-8") from None
-    if not records:
+    if header is None:
         raise DataError(f"{path} is empty; expected a header line")
-    columns = tuple(field.strip() for field in records[0][1])
+    columns = tuple(field.strip() for field in header[1])
     _require_delimiter(path, columns)
-    width = len(columns)
-    rows = tuple(tuple((record + [""] * width)[:width]) for _, record in records[1:])
-    return TextTable(path.name, columns, rows, tuple(line for line, _ in records[1:]))
+    lines, rows = zip(*body, strict=True) if body else ((), ())
+    return TextTable(path.name, columns, rows, lines)
+
+
+def _fitted(record: list[str], width: int) -> tuple[str, ...]:
+    return tuple(record if len(record) == width else (record + [""] * width)[:width])
 
 
 def _require_delimiter(path: Path, columns: tuple[str, ...]) -> None:

@@ -34,8 +34,10 @@ class Lesion:
         side: LEFT or RIGHT.
         view: CC or MLO.
         density: 1 to 4, or blank.
-        folders: Where the mammogram may lie: its name, or its series.
-        mask_folders: Where crop and mask may lie together: the lesion's name, or one of its two series.
+        number: Of the abnormality on its mammogram.
+        series: Of the mammogram.
+        mask: Series and file of what the table calls the mask.
+        crop: Those of what it calls the crop; None where it names none.
         where: File and line.
     """
 
@@ -47,9 +49,21 @@ class Lesion:
     side: str
     view: str
     density: str
-    folders: tuple[str, ...]
-    mask_folders: tuple[str, ...]
+    number: str
+    series: str
+    mask: tuple[str, str]
+    crop: tuple[str, str] | None
     where: str
+
+    @property
+    def name(self) -> str:
+        """Its case, such as ``Mass-Training_P_00001_LEFT_CC_1``."""
+        return f"{self.image}_{self.number}"
+
+    @property
+    def mask_folders(self) -> tuple[str, ...]:
+        """Where crop and mask may lie, together or not: its case, or one of its two series."""
+        return (self.name, self.mask[0], *(() if self.crop is None else (self.crop[0],)))
 
 
 def find_tables(root: Path) -> dict[tuple[str, str], Path]:
@@ -91,10 +105,8 @@ def _lesion(values: Mapping[str, str], kind: str, split: str, table: TextTable, 
     patient, side, view, number, pathology = (values[name].strip() for name in needed[:5])
     if pathology not in _PATHOLOGIES:
         raise DataError(f"pathology {pathology!r} is unknown{nearest(pathology, _PATHOLOGIES)}")
-    image, series = _parts(values[_WHOLE])
-    _, mask_series = _parts(values[_MASK])
+    image, series, _ = _parts(values[_WHOLE])
     crop = values.get("cropped image file path", "").strip()
-    crop_series = (_parts(crop)[1],) if crop else ()
     return Lesion(
         image=image,
         patient=patient,
@@ -104,15 +116,17 @@ def _lesion(values: Mapping[str, str], kind: str, split: str, table: TextTable, 
         side=side,
         view=view,
         density=values.get("breast density", "").strip(),
-        folders=(image, series),
-        mask_folders=(f"{image}_{number}", mask_series, *crop_series),
+        number=number,
+        series=series,
+        mask=_parts(values[_MASK])[1:],
+        crop=_parts(crop)[1:] if crop else None,
         where=table.where(row),
     )
 
 
-def _parts(path: str) -> tuple[str, str]:
-    """Subject and series of ``subject/study/series/000000.dcm``; cells may hold a line break."""
+def _parts(path: str) -> tuple[str, str, str]:
+    """Subject, series and file of ``subject/study/series/000000.dcm``; cells may hold a line break."""
     parts = "".join(path.split("\n")).replace("\r", "").replace('"', "").strip().split("/")
     if len(parts) < 4 or not all(parts[:3]):
         raise DataError(f"path {path!r} is not subject/study/series/file; restore the published table")
-    return parts[0], parts[2]
+    return parts[0], parts[2], parts[-1]

@@ -104,19 +104,20 @@ class NihChestXray14:
         problems += absence_problems(absent, len(listed), root, self.missing, what="listed images")
         problems += labels.problems
         regions = self._read_regions(root, labels.classes)
-        annotations = annotation_table(regions.shapes, "radiologist")
+        drawn = annotation_table(regions.shapes, "radiologist")
         known = {entry.image for entry in entries}
-        problems += [*regions.problems, *annotation_problems(annotations, known, labels.classes, regions.where)]
+        problems += [*regions.problems, *annotation_problems(drawn, known, labels.classes, regions.where)]
         raise_problems(problems)
         images = _image_table(kept, place_of, labels.split_of)
         files = ImageFiles(root, tuple(images["path"]), grey=True, absent=self.missing == TABLES_ALONE)
+        is_kept = np.array([name in place_of for name in drawn["image_id"]], dtype=bool)
         states = np.array([labels.states[entry.image] for entry in kept], dtype=object)
         return Dataset(
             name="nih_chestxray14",
             classes=labels.classes,
             images=images,
             labels=label_table([entry.image for entry in kept], labels.classes, states, labels.reader),
-            annotations=annotations[annotations["image_id"].isin(images["image_id"])].reset_index(drop=True),
+            annotations=drawn[is_kept].reset_index(drop=True),
             read_pixels=files,
             content=FileContent(files),
             notes=(

@@ -57,10 +57,11 @@ class LabelSet:
 def entry_labels(root: Path, entries: Sequence[Entry], *, no_finding: bool) -> LabelSet:
     """The labels of ``Data_Entry`` and the official lists: a finding that is not named is negative."""
     classes = (*FINDINGS, NO_FINDING) if no_finding else FINDINGS
-    states = {}
-    for entry in entries:
-        found = entry.findings or {NO_FINDING}
-        states[entry.image] = tuple("positive" if name in found else "negative" for name in classes)
+    states_of: dict[frozenset[str], tuple[str, ...]] = {}  # few combinations, many images
+    for found in {entry.findings for entry in entries}:
+        named = found or {NO_FINDING}
+        states_of[found] = tuple("positive" if name in named else "negative" for name in classes)
+    states = {entry.image: states_of[entry.findings] for entry in entries}
     split_of, both = read_lists(root)
     listed = sum(entry.image in split_of for entry in entries)
     note = f"{listed} images stand in the official lists" if listed else "no official list beside the label file"
