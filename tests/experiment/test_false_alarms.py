@@ -21,7 +21,7 @@ from tailscope.stats import ComparisonSettings, MetricSamples
 
 AGAIN = "control again (A/A)"
 COUNTS = ClassCounts(("effusion", "mass"), (30, 20), (66, 76))
-DATA = SimpleNamespace(counts=COUNTS, fingerprint="f")
+DATA = SimpleNamespace(counts=COUNTS, fingerprint="f", trained_on="")
 ON = {"resamples": 100, "second_control": True}
 SETTINGS = ComparisonSettings()
 

@@ -197,7 +197,7 @@ def test_any_one_table_may_be_missing(field, blank):
 
 def test_a_table_without_rows_is_the_same_as_none(nothing):
     tables = [field.name for field in dataclasses.fields(ReportContent) if "DataFrame" in str(field.type)]
-    assert len(tables) == 29
+    assert len(tables) == 30
     empty = {name: pd.DataFrame() for name in tables}
     for group, kind in (("statistics", StatisticsTables), ("performance", PerformanceTables)):
         empty[group] = kind(*(pd.DataFrame() for _ in dataclasses.fields(kind)))
