@@ -30,7 +30,7 @@ Rows = list[dict[str, Any]]
 
 def label_views(content: ReportContent) -> tuple[Section, ...]:
     """The chapter; none where an experiment has one label view."""
-    if content.label_views is None:
+    if content.label_views is None or content.label_views.empty:
         return ()
     rows = [row for row in by_class(content, content.label_views, COLUMNS) if _is_primary(row)]
     if not rows:
