@@ -127,7 +127,7 @@ def test_the_page_of_the_other_set_says_where_networks_were_trained(result):
     page = result.other_reports["clinic"].read_text(encoding="utf-8")
     assert "small on clinic" in page
     assert "80 test images of clinic" in page
-    assert "trained and selected on 96 training and 48 validation images" in page
+    assert "trained and selected on 96 training and 48 validation images, generated as chest phantoms" in page
     assert "it does not label &#39;mass&#39;" in page
     assert "On other data" not in page
 

@@ -70,9 +70,10 @@ def _tested_on(content: ReportContent, done: Conducted) -> tuple[str, ...]:
     """Where networks learned, and where they were tested, if these are two data sets."""
     source = cited("source", str(done.setting("data", "source")))
     numbers = done.fact("data", "images_by_split")
-    of = f"{count(numbers['train'])} training and {count(numbers['val'])} validation images of " if numbers else ""
+    of = f"{count(numbers['train'])} training and {count(numbers['val'])} validation images" if numbers else "images"
+    learned = f"{of}, {source}," if done.is_generated else f"{of} of {source},"
     return (
-        f"Networks were trained and selected on {of}{source}, and tested on {plural(content.test_images, 'image')} of "
+        f"Networks were trained and selected on {learned} and tested on {plural(content.test_images, 'image')} of "
         f"another data set, {content.tested_on}, of which nothing was used before.",
     )
 
