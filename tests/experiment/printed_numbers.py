@@ -100,6 +100,15 @@ def estimate(value, lo, hi, **how):
     return f"{rounded(value, **how)} {ends(lo, hi, **how)}".strip() if not pd.isna(value) else "–"
 
 
+def over_seeds(values, show):
+    """The mean over seeds, with the lowest and the highest where they read otherwise; a dash without any."""
+    known = [float(value) for value in values if not math.isnan(value)]
+    if not known:
+        return "–"
+    low, high = show(min(known)), show(max(known))
+    return f"{show(math.fsum(known) / len(known))} {f'{low} to {high}' if low != high else ''}".strip()
+
+
 def chance(p):
     return "<0.001" if p < 0.001 else rounded(p)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from printed_numbers import PREVALENCE, percent, printed, rounded
+from printed_numbers import PREVALENCE, over_seeds, percent, printed, rounded
 from reading import titled
 
 RULE = 0.04  # of NetDissect, at the fixed fraction
@@ -17,15 +17,6 @@ CHANGES = {
     "gained": "gained",
     "lost": "lost",
 }
-
-
-def over_seeds(values, show):
-    """The mean over seeds, with the lowest and the highest where they read otherwise; a dash without any."""
-    known = [float(value) for value in values if not math.isnan(value)]
-    if not known:
-        return "–"
-    low, high = show(min(known)), show(max(known))
-    return f"{show(math.fsum(known) / len(known))} {f'{low} to {high}' if low != high else ''}".strip()
 
 
 def counted(value):
