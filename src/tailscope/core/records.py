@@ -112,6 +112,11 @@ class Dataset:
     extra_masks: pd.DataFrame | None = None
     flips_allowed: bool = False
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the images are files; generated people are all different."""
+        return bool(self.images["path"].notna().any())
+
 
 def no_readers(*_: object) -> dict[str, NDArray[np.bool_]]:
     """The masks of data that know no readers: none."""

@@ -147,7 +147,7 @@ def prepare_test(
     )
     data = stacked(first.data, tested, cache_dir)
     digests = [first.content[row] for row in trained_rows(first.data).tolist()] + content
-    _require_apart(data, digests, settings, cache_dir, is_read=first.is_read and _is_read(dataset))
+    _require_apart(data, digests, settings, cache_dir, is_read=first.is_read and dataset.is_read)
     return data
 
 
@@ -235,10 +235,6 @@ def _population_note(other: OtherTest, kept: int) -> tuple[str, ...]:
         f"as in the published test, only the {kept} images with a positive of a mapped class are kept: AUROC and AP "
         "are among diseased images, and cannot be compared with those of the first data set",
     )
-
-
-def _is_read(dataset: Dataset) -> bool:
-    return bool(dataset.images["path"].notna().any())
 
 
 def _require_apart(

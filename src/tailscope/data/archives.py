@@ -154,14 +154,16 @@ def first_file(path: Path, suffixes: tuple[str, ...]) -> tuple[str, int] | None:
         DataError: The archive is damaged before it.
     """
     if path.name.lower().endswith(".zip"):
-        found = ((name, member.size) for name, member in open_archive(path).members.items())
-        return next(((name, size) for name, size in found if name.lower().endswith(suffixes)), None)
+        return _first(((name, member.size) for name, member in open_archive(path).members.items()), suffixes)
     try:
         with tarfile.open(path, "r:*") as archive:
-            found = ((one.name, one.size) for one in archive if one.isfile())
-            return next(((name, size) for name, size in found if name.lower().endswith(suffixes)), None)
+            return _first(((one.name, one.size) for one in archive if one.isfile()), suffixes)
     except _BROKEN as error:
         raise DataError(f"archive {path} cannot be listed ({error}): {_REMEDY}") from None
+
+
+def _first(files: Iterator[tuple[str, int]], suffixes: tuple[str, ...]) -> tuple[str, int] | None:
+    return next(((name, size) for name, size in files if name.lower().endswith(suffixes)), None)
 
 
 def _list(path: Path) -> Archive:

@@ -70,8 +70,7 @@ def prepare(
     with checks.go_on():
         cache = open_pixels(dataset.read_pixels, content, settings, cache_dir, plan)
     checks.raise_all()
-    is_read = bool(dataset.images["path"].notna().any())  # generated people are all different
-    alike = cached_pairs(cache.pixels, cache.key, groups, cache_dir) if is_read else ()
+    alike = cached_pairs(cache.pixels, cache.key, groups, cache_dir) if dataset.is_read else ()
     if alike:
         assignment = assign_splits(dataset.images["split"], joined(groups, alike), view.targets, settings.split)
         _require_learnable(view, assignment.split)

@@ -125,7 +125,8 @@ def _content(
         prepared = replace(prepared, config=prepared.config.model_copy(update={"treatments": arms}))
     roles = roles_of(config, prepared.data.counts)
     viewed = view_runs(config, prepared.further, roles)
-    runs = (*planned_runs(config, prepared.data), *viewed)
+    own = planned_runs(config, prepared.data)
+    runs = (*own, *viewed)
     unfinished = [one for one in runs if not is_fitted(folder, one)]
     if not may_train:
         _require_finished(folder, prepared, unfinished, len(runs))
@@ -145,7 +146,7 @@ def _content(
                 labels = labels_of(config, prepared.data, prepared.further, one.arm)
                 make_run(folder, config, labels, one, progress)
         looking.at(one, has_network=one.arm in networks)
-    own = runs[: len(runs) - len(viewed)]  # further label views are compared at home
+    # Further label views are compared at home only.
     elsewhere = tuple(_tested_elsewhere(other, config, own, progress) for other in others)
     content, comparison = conclude(folder, prepared, runs, roles, progress)
     return replace(content, elsewhere=elsewhere), comparison

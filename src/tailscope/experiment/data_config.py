@@ -22,6 +22,9 @@ def _several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+_POLICIES = ("hierarchy", "class_map", "uncertain", "unmentioned", "readers", "label_readers", "near_duplicates")
+
+
 class _LabelledSource(Section):
     """Which images, and what becomes of their labels; ``args`` are the settings of the source."""
 
@@ -40,6 +43,11 @@ class _LabelledSource(Section):
     def _source_exists(self) -> _LabelledSource:
         DATASETS.build(self.source, **self.args)
         return self
+
+    @property
+    def _policies(self) -> dict[str, Any]:
+        """The late choices about labels and shapes, by the names of the settings."""
+        return {name: getattr(self, name) for name in _POLICIES}
 
 
 class DataSection(_LabelledSource):
@@ -68,14 +76,8 @@ class DataSection(_LabelledSource):
             channels=self.channels,
             classes=self.classes,
             labels=self.labels,
-            hierarchy=self.hierarchy,
-            class_map=self.class_map,
-            uncertain=self.uncertain,
-            unmentioned=self.unmentioned,
-            readers=self.readers,
-            label_readers=self.label_readers,
-            near_duplicates=self.near_duplicates,
             split=self.split,
+            **self._policies,
         )
 
 
@@ -97,13 +99,4 @@ class OtherTestSection(_LabelledSource):
 
     def other_test(self) -> OtherTest:
         """How it is used, with its late choices about labels."""
-        view = DataSettings(
-            hierarchy=self.hierarchy,
-            class_map=self.class_map,
-            uncertain=self.uncertain,
-            unmentioned=self.unmentioned,
-            readers=self.readers,
-            label_readers=self.label_readers,
-            near_duplicates=self.near_duplicates,
-        )
-        return OtherTest(self.title, view, self.part, self.population)
+        return OtherTest(self.title, DataSettings(**self._policies), self.part, self.population)

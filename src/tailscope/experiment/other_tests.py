@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tailscope.core import ExperimentData, InputError, MismatchError, Progress, canonical_json, read_json, write_json
+from tailscope.core import (
+    ExperimentData,
+    InputError,
+    MismatchError,
+    Progress,
+    canonical_json,
+    group_note,
+    read_json,
+    write_json,
+)
 from tailscope.data import DATASETS, TrainingSet, prepare_test
 from tailscope.data.preparation import content_digests
 from tailscope.experiment.comparing import comparison_settings
@@ -62,7 +71,7 @@ def prepare_other_tests(prepared: Prepared, folder: ExperimentFolder, progress: 
     cache = config.data.cache or folder.cache
     dataset = open_dataset(config)
     content = content_digests(dataset, cache)
-    first = TrainingSet(prepared.data, config.data.view(), content, is_read=bool(dataset.images["path"].notna().any()))
+    first = TrainingSet(prepared.data, config.data.view(), content, is_read=dataset.is_read)
     return tuple(_prepared(section, prepared, (first, cache), folder, progress) for section in config.test_on)
 
 
@@ -133,9 +142,9 @@ def _prepared(
         "label_views": None,
     }
     config = prepared.config.model_copy(update=changes)
-    grouping = [note for note in prepared.notes if note.startswith("No class is")]
     seen = training_list_notes(prepared.config, data)
-    notes = (*data.notes, *seen, *left_out, *cautions(config, data), *grouping)
+    told = (*data.notes, *seen, *left_out, *cautions(config, data), group_note(data.counts.prevalences))
+    notes = tuple(note for note in told if note)
     there = replace(prepared, config=config, data=data, notes=notes, tested_on=section.title, further={})
     return OtherTestSet(section.title, folder.other_test(section.title), there)
 
